@@ -1,0 +1,138 @@
+// Package ingest is where media enters: encoded packets on one clock.
+//
+// A [Source] (ingest/av for files and URLs) yields [Packet] values in the order
+// of its container. Every time in a packet has already been placed on the
+// source's one clock by [Clock], so that nothing after this package knows about
+// containers, timebases or wraps. The decoders call it; a packet's bytes belong
+// to whoever holds the packet.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+)
+
+// NoTime marks a timestamp that the container does not give.
+const NoTime = time.Duration(math.MinInt64)
+
+// Stamp is a place on a source's clock: At is the presentation time in integer
+// nanoseconds since the start of the source.
+//
+// Seg counts the jumps of the source before it. Within one Seg, stamps of all
+// streams compare and subtract; across Segs they do not tell how much time
+// really passed, because the source jumped (see Note [Segments]).
+type Stamp struct {
+	At  time.Duration
+	Seg uint32
+}
+
+// Before reports whether s lies before o in the order of presentation. A later
+// Seg is always later.
+func (s Stamp) Before(o Stamp) bool {
+	if s.Seg != o.Seg {
+		return s.Seg < o.Seg
+	}
+	return s.At < o.At
+}
+
+// Kind is the kind of a stream's media.
+type Kind uint8
+
+// The kinds of streams; other kinds (subtitles, data) are not opened.
+const (
+	Video Kind = iota + 1
+	Audio
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Video:
+		return "video"
+	case Audio:
+		return "audio"
+	}
+	return "unknown"
+}
+
+// Stream describes one elementary stream of a source: what a decoder must know
+// before the first packet. The fields mirror FFmpeg's AVCodecParameters; those
+// that do not apply are zero.
+type Stream struct {
+	Index    int // the container's own stream index; Packet.Stream repeats it
+	Kind     Kind
+	Codec    string // FFmpeg's name of the codec, such as "h264" or "aac"
+	Tag      uint32 // container's codec tag (FourCC)
+	Profile  int
+	Level    int
+	Format   int // AVPixelFormat or AVSampleFormat, -1 if unknown
+	BitRate  int64
+	Extra    []byte   // codec configuration (AVCodecParameters.extradata)
+	Timebase Timebase // of the container; packets are already in nanoseconds
+
+	// Bits per coded sample and per raw sample (PCM, ADPCM, lossless codecs).
+	BitsPerCodedSample, BitsPerRawSample int
+
+	// Video.
+	Width, Height                                         int
+	Rotation                                              int      // degrees clockwise that the picture must be turned for display: 0, 90, 180, 270
+	FrameRate                                             Timebase // frames per second as Num/Den, as the container estimates; zero if unknown
+	SampleAspect                                          Timebase // Num/Den of one pixel's width to its height; zero if unknown
+	ColorRange, ColorSpace, ColorPrimaries, ColorTransfer int      // AVCOL_* values
+
+	// Audio.
+	SampleRate      int
+	Channels        int
+	ChannelMask     uint64 // AV_CH_LAYOUT_* of a native layout, 0 if unspecified
+	BlockAlign      int
+	FrameSize       int
+	InitialPadding  int // encoder delay in samples
+	TrailingPadding int
+	SeekPreroll     int
+
+	Duration time.Duration // as the container states, 0 if it does not
+	Default  bool
+}
+
+// SideData is data beside a packet's payload that a decoder needs, such as the
+// samples to skip. Type is FFmpeg's AVPacketSideDataType.
+type SideData struct {
+	Type int
+	Data []byte
+}
+
+// Packet is one encoded access unit on the source's clock. PTS and DTS may be
+// [NoTime]. Data may be kept by the receiver: it is never reused.
+type Packet struct {
+	Stream  int // Stream.Index
+	Seg     uint32
+	PTS     time.Duration
+	DTS     time.Duration
+	Dur     time.Duration // 0 if unknown
+	Key     bool
+	Corrupt bool // the demuxer marked it as damaged
+	Data    []byte
+	Side    []SideData
+	// Changed carries the stream's new parameters when they changed in front of
+	// this packet, as MPEG-TS and fragmented files may do; otherwise nil.
+	Changed *Stream
+}
+
+// Source yields the packets of the selected streams of one input.
+//
+// Call order: Streams and Live any time, Read until an error, Close once. Read
+// blocks until a packet is there, the context ends or the source's own read
+// deadline passes; it returns io.EOF at the end, and after any error it must not
+// be called again. Read is called from one goroutine at a time; Close may be
+// called from another and makes a blocked Read return.
+type Source interface {
+	Streams() []Stream
+	Live() bool
+	Read(context.Context) (Packet, error)
+	Close() error
+}
+
+// ErrNoMedia says that the input was opened and holds neither picture nor sound
+// that can be decoded.
+var ErrNoMedia = errors.New("holds no audio or video")

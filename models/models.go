@@ -1,0 +1,126 @@
+// Package models knows model packs: folders with graphs, labels and a pack.yaml
+// that says what each graph expects.
+//
+// Everything that differs between one published network and a smaller one of
+// the same kind stands in the [Model] of the pack, so that the families of
+// package infer hold no numbers of their own. The command loads a pack and hands
+// each family its model. The package does not run anything.
+package models
+
+// File is one file of a pack.
+type File struct {
+	Path   string `yaml:"path"`   // relative to the pack, never leaving it
+	SHA256 string `yaml:"sha256"` // lower-case hex of the whole file
+}
+
+// Pack is the content of pack.yaml.
+type Pack struct {
+	Dir     string `yaml:"-"`
+	Seehear int    `yaml:"seehear"` // version of this format: 1
+	Name    string `yaml:"name"`
+	Version string `yaml:"version"`
+	License string `yaml:"license"`
+	// Fixture marks a pack of test graphs; everything made with it says so.
+	Fixture bool    `yaml:"fixture"`
+	Models  []Model `yaml:"models"`
+}
+
+// Model is one network, or a few that work together, with its contract.
+type Model struct {
+	Name    string `yaml:"name"`
+	Family  string `yaml:"family"` // soundnet, speech, speech2face, localize, caption
+	Version string `yaml:"version"`
+	License string `yaml:"license"`
+	Card    string `yaml:"card"` // path of the model card
+	// Graphs by role. soundnet: graph. speech: gate. speech2face: encoder, decoder.
+	// localize: image, audio. caption: encoder, decoder.
+	Graphs map[string]Graph `yaml:"graphs"`
+	// Labels by output of the graph (objects, scenes, events: one label a line),
+	// or the vocabulary of a captioner (vocabulary: one token a line, or a
+	// tokenizer.json of byte-level BPE or WordPiece).
+	Labels map[string]File `yaml:"labels"`
+	Audio  Audio           `yaml:"audio"`
+	Image  Image           `yaml:"image"`
+	Decode Decode          `yaml:"decode"`
+	Gate   Gate            `yaml:"gate"`
+}
+
+// Graph is an ONNX file with the names that its tensors have in this export, by
+// the names that the family uses for them; a name that is missing is itself.
+type Graph struct {
+	File    `yaml:",inline"`
+	Inputs  map[string]string `yaml:"inputs"`
+	Outputs map[string]string `yaml:"outputs"`
+}
+
+// Audio says how sound becomes the network's input.
+type Audio struct {
+	Rate   int     `yaml:"rate"`   // Hz
+	Window float64 `yaml:"window"` // seconds
+	Hop    int     `yaml:"hop"`    // samples between windows
+	Scale  float64 `yaml:"scale"`  // factor on samples in [-1, 1]; 256 for SoundNet; 0 means 1
+	// MinSamples is the shortest input the graph takes; shorter sound is padded.
+	MinSamples int `yaml:"min_samples"`
+	// Receptive field of one output frame of a fully convolutional network, in
+	// samples: output frame i is centred on Centre + i*Stride.
+	Centre float64 `yaml:"centre"`
+	Stride int     `yaml:"stride"`
+	Field  int     `yaml:"field"`
+	STFT   STFT    `yaml:"stft"`
+}
+
+// STFT is a spectrogram front end. Kind is "power-law" (Speech2Face: complex STFT,
+// sgn(x)|x|^Power on real and imaginary part) or "log-psd" (LVS and its kin:
+// scipy.signal.spectrogram, ln(PSD+Floor)/Divide).
+type STFT struct {
+	Kind   string  `yaml:"kind"`
+	Window string  `yaml:"window"` // hann, tukey
+	Tukey  float64 `yaml:"tukey"`  // shape of the Tukey window, 0.25 in SciPy
+	Length int     `yaml:"length"` // samples of the window
+	Hop    int     `yaml:"hop"`
+	FFT    int     `yaml:"fft"`
+	Power  float64 `yaml:"power"`
+	Floor  float64 `yaml:"floor"`
+	Divide float64 `yaml:"divide"`
+	Mean   float64 `yaml:"mean"` // subtracted last, then divided by Std
+	Std    float64 `yaml:"std"`  // 0 means 1
+}
+
+// Image says how a picture becomes the network's input: resized, multiplied by
+// 1/255, less Mean, divided by Std, channels in Order, planes (NCHW).
+type Image struct {
+	W      int        `yaml:"width"`
+	H      int        `yaml:"height"`
+	Fit    string     `yaml:"fit"`    // squash, crop
+	Filter string     `yaml:"filter"` // bilinear, bicubic, lanczos
+	Mean   [3]float64 `yaml:"mean"`
+	Std    [3]float64 `yaml:"std"`
+	Order  string     `yaml:"order"` // rgb, bgr
+}
+
+// Decode says how a captioner's decoder is driven.
+type Decode struct {
+	Layout string `yaml:"layout"` // "step" (Show, Attend and Tell) or "optimum" (merged decoder with past keys)
+	Start  int64  `yaml:"start"`  // token ids
+	Stop   int64  `yaml:"stop"`
+	Max    int    `yaml:"max"`  // tokens at most
+	Beam   int    `yaml:"beam"` // 1 is greedy
+	// LengthPenalty divides a beam's log-probability by length^LengthPenalty when
+	// finished beams are compared; 0 compares sums.
+	LengthPenalty float64 `yaml:"length_penalty"`
+	Tokenizer     string  `yaml:"tokenizer"` // words, bpe, wordpiece
+	Layers        int     `yaml:"layers"`    // of the optimum layout
+	Heads         int     `yaml:"heads"`
+	HeadDim       int     `yaml:"head_dim"`
+	State         []int   `yaml:"state"` // of the step layout: widths of the recurrent tensors
+}
+
+// Gate holds thresholds that were calibrated for this model on held-out data.
+type Gate struct {
+	RMS       float64 `yaml:"rms"`        // dBFS below which sound is silence
+	Floor     float64 `yaml:"floor"`      // localize: cosine drawn as 0
+	Ceiling   float64 `yaml:"ceiling"`    // localize: cosine drawn as full
+	Enter     float64 `yaml:"enter"`      // speech: posterior that opens the gate
+	Leave     float64 `yaml:"leave"`      // speech: posterior that closes it
+	SameVoice float64 `yaml:"same_voice"` // speech2face: cosine at or above which two stretches are one voice
+}
