@@ -1,0 +1,48 @@
+# Each target works on a bare Debian 12 or 13 with Go, git and make: .ci/env
+# installs FFmpeg and ONNX Runtime first where they are missing.
+.PHONY: help deps build run test bench fuzz lint proof fresh clean
+.DEFAULT_GOAL := help
+
+INPUT  ?= docs/demo/demo.mp4
+OUT    ?= out
+# The trained pack, once there is one; until then the test graphs, which say of
+# themselves that they are test graphs.
+MODELS ?= $(if $(wildcard models/default/pack.yaml),models/default,models/fixture)
+FUZZ   ?= 20s
+ENV    := .ci/env
+FLAGS  ?=
+
+help: ## print this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+deps: ## install what is missing: a compiler, FFmpeg 7.1, ONNX Runtime
+	@$(ENV) true
+
+build: ## build bin/seehear
+	@$(ENV) go build -o bin/seehear ./cmd/seehear
+
+run: build ## annotate a clip and name the report (INPUT=my.mp4, FACES=1)
+	@bin/seehear annotate $(if $(FACES),--faces) --models $(MODELS) -o $(OUT) $(FLAGS) "$(INPUT)"
+
+test: ## all tests, with the race detector
+	@$(ENV) go vet ./...
+	@$(ENV) go test -race -timeout 15m ./...
+
+bench: build ## speed and memory as ratios against ffmpeg, and Go benchmarks
+	@$(ENV) go test -run '^$$' -bench . -benchmem ./...
+	@$(ENV) .ci/bench
+
+fuzz: ## each fuzz target for FUZZ (20s)
+	@$(ENV) .ci/fuzz $(FUZZ)
+
+lint: ## vet, staticcheck and the rest, with the arrows between packages
+	@$(ENV) .ci/lint
+
+proof: build ## the long proofs: a 60-minute file, memory, every clip
+	@$(ENV) .ci/proof
+
+fresh: ## make run and make test in bare Debian 12 and 13 roots (needs root, debootstrap)
+	@.ci/fresh
+
+clean: ## remove what was built and made here
+	@rm -rf bin out
