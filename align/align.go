@@ -25,7 +25,9 @@ const (
 	// EveryFrame: one moment per video frame.
 	EveryFrame Cadence = iota + 1
 	// EveryCut: one at the first frame of a Seg and one at the first frame
-	// after each scene cut.
+	// after each scene cut. With a Need.Period, also one on the first frame
+	// that lies a Period or more after the last moment of this Need, so that
+	// a picture that never cuts is still looked at.
 	EveryCut
 	// EveryPeriod: one per Need.Period of media time, counted from zero; with
 	// video, on the frame seen at that time (a frame is taken once), without, on
@@ -50,7 +52,7 @@ const (
 // Need is what one consumer wants of a source.
 type Need struct {
 	Cadence Cadence
-	Period  time.Duration // EveryPeriod
+	Period  time.Duration // EveryPeriod; EveryCut: the longest time without a moment, 0 for no limit
 	Hop     int           // EveryHop, in samples at Sound.Rate
 	Image   int           // index into decode.Outputs.Sizes, -1 for none
 	Sound   int           // index into decode.Outputs.Sounds, -1 for none

@@ -43,6 +43,7 @@ type Model struct {
 	Image  Image           `yaml:"image"`
 	Decode Decode          `yaml:"decode"`
 	Gate   Gate            `yaml:"gate"`
+	Heat   Heat            `yaml:"heat"`
 }
 
 // Graph is an ONNX file with the names that its tensors have in this export, by
@@ -93,8 +94,8 @@ type Image struct {
 	H      int        `yaml:"height"`
 	Fit    string     `yaml:"fit"`    // squash, crop
 	Filter string     `yaml:"filter"` // bilinear, bicubic, lanczos
-	Mean   [3]float64 `yaml:"mean"`
-	Std    [3]float64 `yaml:"std"`
+	Mean   [3]float64 `yaml:"mean"`   // of red, green, blue, whatever Order says
+	Std    [3]float64 `yaml:"std"`    // likewise; 0 means 1
 	Order  string     `yaml:"order"` // rgb, bgr
 }
 
@@ -113,6 +114,23 @@ type Decode struct {
 	Heads         int     `yaml:"heads"`
 	HeadDim       int     `yaml:"head_dim"`
 	State         []int   `yaml:"state"` // of the step layout: widths of the recurrent tensors
+	// Grid is the width and height of the attention map; empty: it is square. A
+	// map with one cell more begins with a class token.
+	Grid []int `yaml:"grid"`
+}
+
+// Heat says how a localizer's similarity map becomes a heat map.
+type Heat struct {
+	Method string `yaml:"method"` // what places mean: semantic (the default) or sync
+	// AlignCorners places the outer cells of the map on the edge of the picture
+	// when it is enlarged, as EZ-VSL does; otherwise cells have half-pixel
+	// centres, as in LVS.
+	AlignCorners bool `yaml:"align_corners"`
+	// Alpha is the weight of the similarity where the image graph also has an
+	// objectness output; the rest is objectness. 0 means 1: similarity alone.
+	Alpha         float64 `yaml:"alpha"`
+	ObjectFloor   float64 `yaml:"object_floor"`   // objectness taken as 0
+	ObjectCeiling float64 `yaml:"object_ceiling"` // objectness taken as full
 }
 
 // Gate holds thresholds that were calibrated for this model on held-out data.
