@@ -96,7 +96,7 @@ type Image struct {
 	Filter string     `yaml:"filter"` // bilinear, bicubic, lanczos
 	Mean   [3]float64 `yaml:"mean"`   // of red, green, blue, whatever Order says
 	Std    [3]float64 `yaml:"std"`    // likewise; 0 means 1
-	Order  string     `yaml:"order"` // rgb, bgr
+	Order  string     `yaml:"order"`  // rgb, bgr
 }
 
 // Decode says how a captioner's decoder is driven.
