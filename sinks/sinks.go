@@ -15,10 +15,16 @@ import (
 )
 
 // Sink receives the results of one source. Call order: Begin once, Write for
-// each event, Close once, with the summary; Close flushes, and gives the file its
-// final name if the summary says complete. After a failed Write only Close is
-// called. An event must not be changed or kept beyond the reader's own copy of
-// the pointers: payloads are immutable once written.
+// each event, Close once, with the summary. After a failed Begin or Write only
+// Close is called.
+//
+// Close flushes and gives the files their final names, also when the summary says
+// that the run was stopped early: such a file is whole, and its summary says how
+// far it goes. After a failed Write, or when the context of Close has ended, no
+// file gets its final name: what is there stays behind as ".part". Close frees
+// everything in every case.
+//
+// Payloads are immutable once written, so a sink may keep the pointers.
 type Sink interface {
 	Begin(context.Context, Header) error
 	Write(context.Context, infer.Event) error

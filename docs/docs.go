@@ -1,0 +1,11 @@
+// Package docs holds the published descriptions of what seehear writes, so that
+// tests can hold the program to them.
+package docs
+
+import _ "embed"
+
+// ResultsSchema is results.schema.json: the JSON Schema (draft 2020-12) of one
+// line of results.jsonl.
+//
+//go:embed results.schema.json
+var ResultsSchema []byte
