@@ -136,8 +136,18 @@ func WriteFile(name string, b []byte) error {
 	return p.Commit()
 }
 
-// fileError names the file once: the errors of package os repeat path and
+// FileError names the file once: the errors of package os repeat path and
 // operation.
+type FileError struct {
+	Op, Name string
+	Err      error
+}
+
+func (e *FileError) Error() string { return fmt.Sprintf("sinks: %s %s: %v", e.Op, e.Name, e.Err) }
+
+// Unwrap returns the cause.
+func (e *FileError) Unwrap() error { return e.Err }
+
 func fileError(op, name string, err error) error {
 	var path *fs.PathError
 	var link *os.LinkError
@@ -147,5 +157,5 @@ func fileError(op, name string, err error) error {
 	case errors.As(err, &link):
 		err = link.Err
 	}
-	return fmt.Errorf("sinks: %s %s: %w", op, name, err)
+	return &FileError{op, name, err}
 }
