@@ -62,6 +62,12 @@ type Audio struct {
 	Scale  float64 `yaml:"scale"`  // factor on samples in [-1, 1]; 256 for SoundNet; 0 means 1
 	// MinSamples is the shortest input the graph takes; shorter sound is padded.
 	MinSamples int `yaml:"min_samples"`
+	// Pad says what fills shorter sound up to MinSamples: "tile" (the default)
+	// repeats it, "silence" does not.
+	Pad string `yaml:"pad"`
+	// Context is how many samples of the step before precede each step of a speech
+	// gate, whose Window is one step; 0 means an eighth of it (Silero's contract).
+	Context int `yaml:"context"`
 	// Receptive field of one output frame of a fully convolutional network, in
 	// samples: output frame i is centred on Centre + i*Stride.
 	Centre float64 `yaml:"centre"`
