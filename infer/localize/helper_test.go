@@ -105,10 +105,11 @@ func ears() *graph {
 // firstThree stands for the spectrogram.
 type firstThree struct{}
 
-func (firstThree) size() (int, int)        { return 3, 1 }
-func (firstThree) fill(dst, pcm []float32) { copy(dst, pcm[:3]) }
+func (firstThree) Shape(n, _ int) []int64        { return []int64{int64(n), 1, 3, 1} }
+func (firstThree) Len(int) int                   { return 3 }
+func (firstThree) Pack(dst, pcm []float32) error { copy(dst, pcm[:3]); return nil }
 
-func front(models.STFT, int, int) (spectrum, error) { return firstThree{}, nil }
+func front(models.Audio) (spectrogram, error) { return firstThree{}, nil }
 
 func model(gw, gh int) models.Model {
 	return models.Model{

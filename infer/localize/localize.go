@@ -26,7 +26,6 @@ package localize
 import (
 	"fmt"
 	"math"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,11 +69,11 @@ type Family struct {
 	info   infer.Info
 	need   infer.Need
 	packer *infer.ImagePacker
-	sound  spectrum
+	wave   *infer.WavePacker
+	sound  spectrogram
 	image  imagePorts
 	audio  audioPorts
 
-	scale    float32 // on the samples
 	silence  float64 // RMS in [0, 1] below which there is nothing to localize
 	heat     heat
 	method   string
@@ -83,8 +82,22 @@ type Family struct {
 
 	imageDims atomic.Pointer[dims] // of the image graph's output, once known
 	cache     cache
-	works     sync.Pool // *work
-	outputs   sync.Pool // *output
+	works     *infer.Free[work]
+	outputs   *infer.Free[output]
+}
+
+// spectrogram is the front end of the sound encoder.
+type spectrogram interface {
+	Shape(n, samples int) []int64
+	Len(samples int) int
+	Pack(dst, pcm []float32) error
+}
+
+func newSpectrogram(a models.Audio) (spectrogram, error) {
+	if a.STFT.Kind != "log-psd" {
+		return nil, fmt.Errorf("spectrogram kind %q where log-psd is known", a.STFT.Kind)
+	}
+	return infer.NewSpectrogram(a)
 }
 
 // dims is the shape of one picture's embedding.
@@ -95,18 +108,17 @@ func (d dims) cells() int { return d.h * d.w }
 // New makes the family of a model, and refuses one whose manifest or graphs do
 // not fit the contract.
 func New(c Config) (infer.Family, error) {
-	f, err := build(c, newSpectrum)
+	f, err := build(c, newSpectrogram)
 	if err != nil {
 		return nil, fmt.Errorf("localize: model %s: %w", c.Model.Name, err)
 	}
 	return f, nil
 }
 
-func build(c Config, front func(models.STFT, int, int) (spectrum, error)) (*Family, error) {
+func build(c Config, front func(models.Audio) (spectrogram, error)) (*Family, error) {
 	m := c.Model
 	f := &Family{
 		info:     c.Info,
-		scale:    1,
 		halfLife: c.HalfLife,
 		cutBelow: c.CutBelow,
 		method:   m.Heat.Method,
@@ -116,9 +128,6 @@ func build(c Config, front func(models.STFT, int, int) (spectrum, error)) (*Fami
 	}
 	if f.cutBelow == 0 {
 		f.cutBelow = defaultCutBelow
-	}
-	if m.Audio.Scale != 0 {
-		f.scale = float32(m.Audio.Scale)
 	}
 	switch f.method {
 	case "":
@@ -131,7 +140,7 @@ func build(c Config, front func(models.STFT, int, int) (spectrum, error)) (*Fami
 	if quiet == 0 {
 		quiet = defaultSilence
 	}
-	f.silence = math.Pow(10, quiet/20)
+	f.silence = infer.Amplitude(quiet)
 
 	var err error
 	if f.need, err = needOf(c); err != nil {
@@ -143,13 +152,19 @@ func build(c Config, front func(models.STFT, int, int) (spectrum, error)) (*Fami
 	if f.packer, err = infer.NewImagePacker(m.Image); err != nil {
 		return nil, err
 	}
-	if f.sound, err = front(m.Audio.STFT, m.Audio.Rate, f.need.Window); err != nil {
+	if f.wave, err = infer.NewWavePacker(m.Audio); err != nil {
 		return nil, err
 	}
-	if f.image, err = imagePortsOf(c.Sessions["image"], m.Graphs["image"]); err != nil {
+	if f.sound, err = front(m.Audio); err != nil {
+		return nil, err
+	}
+	if f.sound.Len(f.need.Window) == 0 {
+		return nil, fmt.Errorf("audio window of %d samples is shorter than one frame of the spectrogram", f.need.Window)
+	}
+	if f.image, err = imagePortsOf(c.Sessions["image"], m.Graphs["image"], f.packer.Shape(1)); err != nil {
 		return nil, fmt.Errorf("graph image: %w", err)
 	}
-	if f.audio, err = audioPortsOf(c.Sessions["audio"], m.Graphs["audio"]); err != nil {
+	if f.audio, err = audioPortsOf(c.Sessions["audio"], m.Graphs["audio"], f.sound.Shape(1, f.need.Window)); err != nil {
 		return nil, fmt.Errorf("graph audio: %w", err)
 	}
 	switch {
@@ -164,8 +179,8 @@ func build(c Config, front func(models.STFT, int, int) (spectrum, error)) (*Fami
 		}
 		f.imageDims.Store(&d)
 	}
-	f.works.New = func() any { return f.newWork() }
-	f.outputs.New = func() any { return new(output) }
+	f.works = infer.NewFree(f.newWork)
+	f.outputs = infer.NewFree(func() *output { return new(output) })
 	return f, nil
 }
 
@@ -175,9 +190,9 @@ func needOf(c Config) (infer.Need, error) {
 	if err != nil {
 		return infer.Need{}, err
 	}
-	window := int(math.Round(m.Audio.Window * float64(m.Audio.Rate)))
-	if m.Audio.Rate < 1 || window < 1 {
-		return infer.Need{}, fmt.Errorf("audio window of %v s at %d Hz", m.Audio.Window, m.Audio.Rate)
+	window, err := infer.WindowSamples(m.Audio)
+	if err != nil {
+		return infer.Need{}, err
 	}
 	if window < m.Audio.MinSamples {
 		return infer.Need{}, fmt.Errorf("audio window of %d samples, and the graph takes no less than %d", window, m.Audio.MinSamples)

@@ -44,8 +44,7 @@ func (f *Family) newWork() *work {
 		audioIn:  make([]*infer.Tensor, f.audio.inputs),
 		audioOut: make([]*infer.Tensor, f.audio.outputs),
 	}
-	bins, frames := f.sound.size()
-	w.spectrogram = infer.Tensor{Shape: []int64{1, 1, int64(bins), int64(frames)}, F32: make([]float32, bins*frames)}
+	w.spectrogram = infer.Tensor{Shape: f.sound.Shape(1, f.need.Window), F32: make([]float32, f.sound.Len(f.need.Window))}
 	if d := f.audio.depth(); d > 0 {
 		w.soundBuf = make([]float32, d)
 	}
@@ -65,36 +64,27 @@ func (f *Family) Infer(ctx context.Context, m *align.Moment) (infer.Output, erro
 	if m.Frame == nil || m.Wave.PCM == nil {
 		return nil, nil
 	}
-	pcm := m.Wave.PCM.Data
-	if len(pcm) != f.need.Window {
-		return nil, fmt.Errorf("localize: window of %d samples where %d are needed", len(pcm), f.need.Window)
-	}
-	out := f.outputs.Get().(*output)
-	if out.silent = f.quiet(m); out.silent {
-		return out, nil
-	}
-	w := f.works.Get().(*work)
-	defer f.works.Put(w)
+	w := f.works.Take()
+	defer f.works.Give(w)
+	out := f.outputs.Take()
 	if err := f.compare(ctx, w, m, out); err != nil {
-		f.outputs.Put(out)
+		f.outputs.Give(out)
 		return nil, fmt.Errorf("localize: model %s: %w", f.info.Name, err)
 	}
 	return out, nil
 }
 
-// quiet reports whether the sound that the window really has is below the gate.
-func (f *Family) quiet(m *align.Moment) bool {
-	sum := 0.0
-	for _, v := range m.Wave.PCM.Data {
-		sum += float64(v) * float64(v)
-	}
-	have := float64(f.need.Window) - m.Wave.Missing.Seconds()*float64(f.need.Sound.Rate)
-	return have < 1 || !(math.Sqrt(sum/have) >= f.silence)
-}
-
-// compare fills out with the cosines of m's picture and sound.
+// compare fills out with the cosines of m's picture and sound, unless what the
+// window really has of sound is below the gate.
 func (f *Family) compare(ctx context.Context, w *work, m *align.Moment, out *output) error {
-	sound, err := f.hear(ctx, w, m.Wave.PCM.Data)
+	lo, hi, err := f.wave.Pack(w.pcm, m.Wave)
+	if err != nil {
+		return err
+	}
+	if out.silent = f.quiet(m, lo, hi); out.silent {
+		return nil
+	}
+	sound, err := f.hear(ctx, w)
 	if err != nil {
 		return fmt.Errorf("graph audio: %w", err)
 	}
@@ -117,12 +107,17 @@ func (f *Family) compare(ctx context.Context, w *work, m *align.Moment, out *out
 	return w.cosines(out, e, sound)
 }
 
-// hear returns the embedding of the sound, which lives in w.
-func (f *Family) hear(ctx context.Context, w *work, pcm []float32) ([]float32, error) {
-	for i, v := range pcm {
-		w.pcm[i] = min(max(v, -1), 1) * f.scale
+// quiet reports whether the source's own samples, lo to hi of the window, are
+// below the gate.
+func (f *Family) quiet(m *align.Moment, lo, hi int) bool {
+	return lo >= hi || !(infer.RMS(m.Wave.PCM.Data[lo:hi]) >= f.silence)
+}
+
+// hear returns the embedding of the sound in w, which lives in w as well.
+func (f *Family) hear(ctx context.Context, w *work) ([]float32, error) {
+	if err := f.sound.Pack(w.spectrogram.F32, w.pcm); err != nil {
+		return nil, err
 	}
-	f.sound.fill(w.spectrogram.F32, w.pcm)
 	w.sound = infer.Tensor{}
 	if w.soundBuf != nil {
 		w.soundShape = [2]int64{1, int64(len(w.soundBuf))}

@@ -20,7 +20,7 @@ type imagePorts struct {
 	inputs, outputs       int
 }
 
-func imagePortsOf(s infer.Session, g models.Graph) (p imagePorts, err error) {
+func imagePortsOf(s infer.Session, g models.Graph, shape []int64) (p imagePorts, err error) {
 	if s == nil {
 		return p, errNoSession
 	}
@@ -31,6 +31,9 @@ func imagePortsOf(s infer.Session, g models.Graph) (p imagePorts, err error) {
 	}
 	if len(in) != 1 {
 		return p, fmt.Errorf("takes %d tensors where only an image is known", len(in))
+	}
+	if err = fits(in[p.image], shape); err != nil {
+		return p, err
 	}
 	if p.embedding, err = infer.NeedPort(out, g.Outputs, "image_embedding", "float32", 4); err != nil {
 		return p, err
@@ -59,7 +62,7 @@ type audioPorts struct {
 	inputs, outputs int
 }
 
-func audioPortsOf(s infer.Session, g models.Graph) (p audioPorts, err error) {
+func audioPortsOf(s infer.Session, g models.Graph, shape []int64) (p audioPorts, err error) {
 	if s == nil {
 		return p, errNoSession
 	}
@@ -71,9 +74,22 @@ func audioPortsOf(s infer.Session, g models.Graph) (p audioPorts, err error) {
 	if len(in) != 1 {
 		return p, fmt.Errorf("takes %d tensors where only a spectrogram is known", len(in))
 	}
+	if err = fits(in[p.spectrogram], shape); err != nil {
+		return p, err
+	}
 	p.embedding, err = infer.NeedPort(out, g.Outputs, "audio_embedding", "float32", 2)
 	return p, err
 }
 
 // depth is the width of the embedding, -1 if the graph leaves it open.
 func (p audioPorts) depth() int { return int(p.session.Outputs()[p.embedding].Shape[1]) }
+
+// fits reports where a graph's fixed dimensions differ from what it will be fed.
+func fits(v infer.Value, shape []int64) error {
+	for i, n := range v.Shape {
+		if n > 0 && n != shape[i] {
+			return fmt.Errorf("tensor %s has shape %v, and the manifest makes %v", v.Name, v.Shape, shape)
+		}
+	}
+	return nil
+}

@@ -30,7 +30,7 @@ func (f *Family) Resolve(_ context.Context, st infer.State, m *align.Moment, o i
 	if !ok || out == nil {
 		return nil, nil
 	}
-	defer f.outputs.Put(out)
+	defer f.outputs.Give(out)
 	s := st.(*state)
 	hm := &infer.Heatmap{W: f.heat.gridW, H: f.heat.gridH, Method: f.method}
 	if out.silent {
