@@ -120,6 +120,7 @@ type Stats struct {
 	Errors       int64         // packets that did not decode
 	Concealed    int64         // frames delivered although the decoder marked them damaged
 	AudioGaps    time.Duration // sound missing between the first and the last sample, over all Segs
+	AudioOverlap time.Duration // sound left out because its stamps went back over what was delivered
 	Reconfigured int64         // changes of size, format, rate or layout in mid-stream
 }
 

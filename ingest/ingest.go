@@ -80,6 +80,7 @@ type Stream struct {
 	FrameRate                                             Timebase // frames per second as Num/Den, as the container estimates; zero if unknown
 	SampleAspect                                          Timebase // Num/Den of one pixel's width to its height; zero if unknown
 	ColorRange, ColorSpace, ColorPrimaries, ColorTransfer int      // AVCOL_* values
+	Reorder                                               int      // frames of reordering the demuxer saw (AVCodecParameters.video_delay)
 
 	// Audio.
 	SampleRate      int
