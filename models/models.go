@@ -49,7 +49,9 @@ type Model struct {
 // Graph is an ONNX file with the names that its tensors have in this export, by
 // the names that the family uses for them; a name that is missing is itself.
 type Graph struct {
-	File    `yaml:",inline"`
+	File `yaml:",inline"`
+	// Data lists the files that the graph keeps weights in (ONNX external data).
+	Data    []File            `yaml:"data"`
 	Inputs  map[string]string `yaml:"inputs"`
 	Outputs map[string]string `yaml:"outputs"`
 }
