@@ -136,10 +136,11 @@ func framePTS(t testing.TB, name string) (pts []float64) {
 }
 
 // decoded returns the first channel as an independent ffmpeg program gives it,
-// placed by its stamps: sample n plays at n/rate.
+// placed by its stamps (-copyts, or the program would count from the priming):
+// sample n plays at n/rate.
 func decoded(t testing.TB, ffmpeg, name string, rate int) []float32 {
 	t.Helper()
-	out := tool(t, ffmpeg, "-v", "error", "-i", name, "-map", "0:a", "-af", "aresample=async=1:first_pts=0,pan=mono|c0=c0", "-ar", strconv.Itoa(rate), "-f", "f32le", "-")
+	out := tool(t, ffmpeg, "-v", "error", "-copyts", "-i", name, "-map", "0:a", "-af", "aresample=async=1:first_pts=0,pan=mono|c0=c0", "-ar", strconv.Itoa(rate), "-f", "f32le", "-")
 	pcm := make([]float32, len(out)/4)
 	for i := range pcm {
 		pcm[i] = math.Float32frombits(binary.LittleEndian.Uint32(out[4*i:]))
@@ -147,7 +148,7 @@ func decoded(t testing.TB, ffmpeg, name string, rate int) []float32 {
 	return pcm
 }
 
-// peaks returns the places of the largest sample around each click.
+// peak returns the place of the largest sample around a click.
 func peak(pcm []float32, around, within int64) int64 {
 	best, at := float32(0), int64(-1)
 	for i := max(around-within, 0); i < min(around+within, int64(len(pcm))); i++ {
