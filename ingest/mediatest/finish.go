@@ -33,6 +33,11 @@ func finish(ctx context.Context, ffmpeg, path string, s spec, tr *prediction) er
 			return err
 		}
 	}
+	if s.editPrime != 0 {
+		if err := edit(func(b []byte) error { return skipPriming(b, s.editPrime) }); err != nil {
+			return err
+		}
+	}
 	if s.cutAt != 0 {
 		return cutTail(ctx, ffmpeg, path, s, tr)
 	}
@@ -122,6 +127,30 @@ func cutEdits(b []byte, ms int64) error {
 	})
 }
 
+// skipPriming makes the second edit of the sound begin behind so many samples,
+// and the first, which is empty, longer by as much.
+func skipPriming(b []byte, samples int64) error {
+	movieScale := int64(binary.BigEndian.Uint32(box(box(b, "moov", 0), "mvhd", 0)[12:]))
+	return tracks(b, func(trak []byte, kind string) error {
+		if kind != "soun" {
+			return nil
+		}
+		elst, mdhd := box(box(trak, "edts", 0), "elst", 0), box(box(trak, "mdia", 0), "mdhd", 0)
+		if len(elst) != 32 || elst[0] != 0 || len(mdhd) < 16 || mdhd[0] != 0 {
+			return fmt.Errorf("not exactly an empty edit and one more")
+		}
+		scale := int64(binary.BigEndian.Uint32(mdhd[12:]))
+		if samples*movieScale%scale != 0 {
+			return fmt.Errorf("%d samples are no whole ticks of the movie", samples)
+		}
+		ticks := uint32(samples * movieScale / scale)
+		binary.BigEndian.PutUint32(elst[8:], binary.BigEndian.Uint32(elst[8:])+ticks)
+		binary.BigEndian.PutUint32(elst[20:], binary.BigEndian.Uint32(elst[20:])-ticks)
+		binary.BigEndian.PutUint32(elst[24:], binary.BigEndian.Uint32(elst[24:])+uint32(samples))
+		return nil
+	})
+}
+
 // cutTail ends the file in the middle of a picture, and takes from the truth
 // what lies behind it.
 func cutTail(ctx context.Context, ffmpeg, path string, s spec, tr *prediction) error {
@@ -158,9 +187,15 @@ func cutTail(ctx context.Context, ffmpeg, path string, s spec, tr *prediction) e
 		return fmt.Errorf("%s: no picture %d to cut", path, s.cutAt)
 	}
 	// A file without B frames stores the packets in the order of presentation.
-	var whole int64
+	var whole, last int64
 	for _, p := range list.Packets {
-		if p.Type == "audio" && at(p.Pos) < pos {
+		if p.Type != "audio" {
+			continue
+		}
+		if n := at(p.Pos); n > 0 {
+			last = n // later packets of the same PES have no place of their own
+		}
+		if last < pos {
 			whole++
 		}
 	}

@@ -5,7 +5,7 @@
 // Tests call [Clips] or [ByName]. The clips that the project's own FFmpeg can
 // encode are made on demand (a few seconds, then cached under the user's cache
 // folder by a hash of this package and of the ffmpeg binary's version); the
-// others are kept in testdata. The folder generate holds the same as a command.
+// others are kept in testdata/clips. The folder generate holds the same as a command.
 //
 // The truth follows from what is fed in and from what the container is told. It
 // is never read back from our own decoder; the tests of this package hold it
@@ -34,7 +34,7 @@ import (
 //go:embed barcode.go finish.go make.go predict.go spec.go truth.go
 var recipe embed.FS
 
-//go:embed testdata/*.json testdata/*.mp4 testdata/*.ts testdata/*.webm testdata/*.mp3 testdata/*.ogg
+//go:embed testdata/clips
 var kept embed.FS
 
 // Clips returns every clip. They are shared with other tests: read only.
@@ -110,7 +110,7 @@ func fill(ctx context.Context, ffmpeg, cache, dir string) error {
 	if err := Generate(ctx, ffmpeg, tmp, false); err != nil {
 		return err
 	}
-	err = fs.WalkDir(kept, "testdata", func(path string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(kept, "testdata/clips", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

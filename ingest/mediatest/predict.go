@@ -78,7 +78,11 @@ func truthOfPart(s spec, p part) Truth {
 		out.StartNS = at(base + a.delay*1e6 - nanos(out.Delay, rate))
 		out.Samples = out.Delay + a.n
 		if a.frame != 0 && !a.paddingTold {
-			packets := (a.prime + a.n + a.frame - 1) / a.frame
+			coded := a.n
+			if !a.cutsOff {
+				coded += a.prime
+			}
+			packets := (coded + a.frame - 1) / a.frame
 			out.Padding = packets*a.frame - a.prime - a.n
 			out.Samples += out.Padding
 		}

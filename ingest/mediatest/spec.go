@@ -21,7 +21,10 @@ type spec struct {
 	// MP4 only: both streams begin this many milliseconds later than the media,
 	// because the edit list says so.
 	editCut int64
-	notes   string
+	// MP4 only: the edit list of late sound begins behind so many samples of
+	// priming instead of before them.
+	editPrime int64
+	notes     string
 }
 
 // part is a piece that is encoded on its own; the files of all parts are joined
@@ -61,6 +64,7 @@ type audio struct {
 	// last packet.
 	primeTold, paddingTold bool
 	startTol               int64 // nanoseconds
+	cutsOff                bool  // the encoder drops what its own delay pushes out at the end
 	drop                   [2]int64
 }
 
@@ -115,8 +119,16 @@ func opus() *audio {
 	a.primeTold, a.paddingTold = true, true
 	return a
 }
-func mp2() *audio { return acodec("mp2", "mp2", 1152, 481, "-b:a", "192k") }
-func ac3() *audio { return acodec("ac3", "ac3", 1536, 256, "-b:a", "192k") }
+func mp2() *audio {
+	a := acodec("mp2", "mp2", 1152, 481, "-b:a", "192k")
+	a.cutsOff = true
+	return a
+}
+func ac3() *audio {
+	a := acodec("ac3", "ac3", 1536, 256, "-b:a", "192k")
+	a.cutsOff = true
+	return a
+}
 func lossless(codec string, args ...string) *audio {
 	a := acodec(codec, codec, 0, 0, args...)
 	a.lossless = true
@@ -183,10 +195,18 @@ func plan() []spec {
 			notes: "B frames; priming signalled by the edit list"},
 		{name: "mp4-ntsc", file: "mp4-ntsc.mp4", mux: mp4, parts: one(h264("2").rateOf(1001, 30000).from(100, 89), aac().told().at(44100, 2)),
 			notes: "30000/1001 frames per second, 44.1 kHz"},
-		{name: "mp4-vfr", file: "mp4-vfr.mp4", mux: mp4, parts: one(h264("2").uneven(), aac().told())},
+		{name: "mp4-vfr", file: "mp4-vfr.mp4", mux: mp4, parts: one(func() *video {
+			v := h264("2").uneven()
+			// The muxer needs durations to include the last frame in the edit list.
+			v.args = append(v.args, "-bsf:v", "setts=pts=PTS:dts=DTS:duration=0.04/TB")
+			return v
+		}(), aac().told())},
 		{name: "mp4-video-late", file: "mp4-video-late.mp4", mux: mp4, parts: one(h264("2").late(400).from(0, 65), aac().told()),
 			notes: "an empty edit delays the picture"},
-		{name: "mp4-audio-late", file: "mp4-audio-late.mp4", mux: mp4, parts: one(h264("2"), aac().told().late(700).samples(96000))},
+		{name: "mp4-audio-late", file: "mp4-audio-late.mp4", mux: mp4, parts: one(h264("2"), aac().at(32000, 2).late(700).samples(64000)),
+			notes: "an empty edit delays the sound by less than its start, so that the priming is heard, as this muxer does it"},
+		{name: "mp4-audio-late-primed", file: "mp4-audio-late-primed.mp4", mux: mp4, parts: one(h264("2"), aac().told().at(32000, 2).late(700).samples(64000)), editPrime: 1024,
+			notes: "an empty edit delays the sound, and the next one cuts off the priming"},
 		{name: "mp4-edit-cut", file: "mp4-edit-cut.mp4", mux: mp4, parts: one(h264("2"), aac().told()), editCut: 520,
 			notes: "the edit list begins in the middle of a group of pictures and of an AAC frame"},
 		{name: "mp4-rotate-90", file: "mp4-rotate-90.mp4", mux: mp4, parts: one(h264("2").turned(90).from(0, 50), aac().told().samples(96000))},
@@ -196,8 +216,8 @@ func plan() []spec {
 		{name: "mp4-hole", file: "mp4-hole.mp4", mux: mp4, parts: one(h264("2"), aac().told().hole()),
 			notes: "packets of sound are missing in the middle"},
 		{name: "mp4-fragmented", file: "mp4-fragmented.mp4", mux: append(mp4, "-movflags", "+frag_keyframe+delay_moov+default_base_moof"), parts: one(h264("2"), aac().told())},
-		{name: "mp4-fragmented-plain", file: "mp4-fragmented-plain.mp4", mux: append(mp4, "-movflags", "+frag_keyframe+empty_moov+default_base_moof"), parts: one(h264("0"), aac()),
-			notes: "no edit list, so the priming of AAC is not signalled"},
+		{name: "mp4-fragmented-plain", file: "mp4-fragmented-plain.mp4", mux: append(mp4, "-movflags", "+frag_keyframe+empty_moov+default_base_moof"), parts: one(h264("0"), flac()),
+			notes: "the header was written before any packet, so there is no edit list"},
 		{name: "mp4-truncated", file: "mp4-truncated.mp4", mux: append(mp4, "-movflags", "+frag_keyframe+delay_moov+default_base_moof"), parts: one(h264("0"), aac().told()), cutAt: 58},
 		{name: "m4a-mono", file: "m4a-mono.m4a", mux: mp4, parts: one(nil, aac().told().at(44100, 1))},
 		{name: "mp4-aac-5.1", file: "mp4-aac-5.1.mp4", mux: mp4, parts: one(h264("2"), acodec("aac", "aac", 1024, 1024, "-b:a", "384k", "-aac_coder", "fast").told().at(48000, 6))},
@@ -255,17 +275,18 @@ func plan() []spec {
 			part{video: h264("2").from(50, 50), audio: aac().samples(96000), jump: true}),
 			notes: "two recordings joined: the stamps leap back"},
 		{name: "ts-new-size", file: "ts-new-size.ts", tick: 90000, mux: ts, parts: two(
-			part{video: h264("0").from(0, 50), audio: aac().samples(91200)},
-			part{video: h264("0").from(50, 50).size(192, 128), audio: aac().samples(96000), offset: 2000}),
+			part{video: h264("0").from(0, 50), audio: aac().samples(91200), offset: 1000},
+			part{video: h264("0").from(50, 50).size(192, 128), audio: aac().samples(96000), offset: 3000}),
 			notes: "the size of the picture changes in mid-stream; the stamps go on, with a short hole in the sound"},
 		{name: "ts-new-rate", file: "ts-new-rate.ts", tick: 90000, mux: ts, parts: two(
-			part{video: h264("0").from(0, 50), audio: aac().samples(91200)},
-			part{video: h264("0").from(50, 50), audio: aac().at(44100, 2).samples(88200), offset: 2000}),
+			part{video: h264("0").from(0, 50), audio: aac().samples(91200), offset: 1000},
+			part{video: h264("0").from(50, 50), audio: aac().at(44100, 2).samples(88200), offset: 3000}),
 			notes: "the sample rate changes in mid-stream; the stamps go on, with a short hole in the sound"},
 		{name: "mpg-mpeg1-mp2", file: "mpg-mpeg1-mp2.mpg", tick: 90000, mux: []string{"-f", "mpeg"}, parts: one(mpeg("1"), mp2().at(44100, 2))},
 		{name: "vob-mpeg2-ac3", file: "vob-mpeg2-ac3.vob", tick: 90000, mux: []string{"-f", "vob"}, parts: one(mpeg("2"), ac3())},
 		{name: "hls-ts", file: "hls-ts/index.m3u8", tick: 90000, mux: []string{"-f", "hls", "-hls_time", "1", "-hls_playlist_type", "vod"}, parts: one(h264("2"), aac())},
-		{name: "hls-fmp4", file: "hls-fmp4/index.m3u8", mux: []string{"-f", "hls", "-hls_time", "1", "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4"}, parts: one(h264("2"), aac().told())},
+		{name: "hls-fmp4", file: "hls-fmp4/index.m3u8", mux: []string{"-f", "hls", "-hls_time", "1", "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4"}, parts: one(h264("2"), aac().at(32000, 2)),
+			notes: "lavf does not apply the edit list to the priming of fragments"},
 
 		// Others.
 		{name: "flv-h264-aac", file: "flv-h264-aac.flv", tick: 1000, mux: []string{"-f", "flv"}, parts: one(h264("2"), aac().at(44100, 2)),
@@ -295,7 +316,7 @@ func keptPlan() []spec {
 		{name: "mp4-hevc-aac", file: "mp4-hevc-aac.mp4", mux: []string{"-f", "mp4"}, parts: one(vcodec("hevc", x265...).from(0, 60), aac().told().samples(115200))},
 		{name: "ts-hevc-aac", file: "ts-hevc-aac.ts", tick: 90000, mux: []string{"-f", "mpegts"}, parts: one(vcodec("hevc", x265...).from(0, 50), aac().at(44100, 1).samples(88200))},
 		{name: "mp4-av1-aac", file: "mp4-av1-aac.mp4", mux: []string{"-f", "mp4"}, parts: one(vcodec("av1", "libaom-av1", "-cpu-used", "8", "-crf", "35", "-b:v", "0", "-g", "25").from(0, 50), aac().told().samples(96000))},
-		{name: "webm-av1-opus", file: "webm-av1-opus.webm", tick: 1000, mux: []string{"-f", "webm"}, parts: one(vcodec("av1", "libaom-av1", "-cpu-used", "8", "-crf", "35", "-b:v", "0", "-g", "25").from(0, 50), func() *audio { a := opus().samples(96000); a.startTol = msTwice; return a }())},
+		{name: "webm-av1", file: "webm-av1.webm", tick: 1000, mux: []string{"-f", "webm"}, parts: one(vcodec("av1", "libaom-av1", "-cpu-used", "8", "-crf", "35", "-b:v", "0", "-g", "25").rateOf(1001, 24000).from(4000, 50), nil)},
 		{name: "mp3-lame", file: "mp3-lame.mp3", mux: []string{"-f", "mp3", "-write_xing", "1", "-id3v2_version", "0"}, parts: one(nil, func() *audio { a := mp3(44100).told(); a.paddingTold = true; return a }()),
 			notes: "the LAME header signals priming and padding"},
 		{name: "mp3-plain", file: "mp3-plain.mp3", mux: []string{"-f", "mp3", "-write_xing", "0", "-id3v2_version", "0"}, parts: one(nil, mp3(44100)),

@@ -59,13 +59,12 @@ type Audio struct {
 	// Their stamps are right: sample Delay is the first that was encoded.
 	Delay int64 `json:"unsignalled_delay_samples"`
 	// Padding is how many of the last samples fill up the codec's last frame
-	// without the container saying so.
+	// without the container saying so. It is negative where the encoder dropped
+	// the end of what it was given.
 	Padding int64 `json:"unsignalled_padding_samples,omitempty"`
 	// StartTolNS is how far the container's own rounding may move the start.
-	StartTolNS int64 `json:"start_tol_ns,omitempty"`
-	// EndTol is by how many samples the end is uncertain, because it was cut.
-	EndTol int64  `json:"end_tol_samples,omitempty"`
-	Holes  []Hole `json:"holes,omitempty"`
+	StartTolNS int64  `json:"start_tol_ns,omitempty"`
+	Holes      []Hole `json:"holes,omitempty"`
 	// Rates are the rates that follow the first where it changes.
 	Rates []int `json:"rates,omitempty"`
 }

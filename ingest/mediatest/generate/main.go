@@ -3,9 +3,9 @@
 //	go run ./ingest/mediatest/generate -o DIR
 //
 // With -kept it makes those that only a full ffmpeg can encode, as they lie in
-// ingest/mediatest/testdata:
+// ingest/mediatest/testdata/clips:
 //
-//	go run ./ingest/mediatest/generate -kept -ffmpeg /usr/bin/ffmpeg -o ingest/mediatest/testdata
+//	go run ./ingest/mediatest/generate -kept -ffmpeg /usr/bin/ffmpeg -o ingest/mediatest/testdata/clips
 package main
 
 import (
