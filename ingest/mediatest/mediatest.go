@@ -27,6 +27,7 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What decides how a generated clip looks.
@@ -62,12 +63,13 @@ func ByName(tb testing.TB, name string) Clip {
 // FFmpeg returns the binary that makes the clips: the environment variable
 // FFMPEG, else ffmpeg on the PATH.
 func FFmpeg() (string, error) {
-	if path := os.Getenv("FFMPEG"); path != "" {
-		return path, nil
+	name := os.Getenv("FFMPEG")
+	if name == "" {
+		name = "ffmpeg"
 	}
-	path, err := exec.LookPath("ffmpeg")
+	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("mediatest: ffmpeg is needed to make the clips and is not on the PATH; name one in FFMPEG, or run `make test`: %w", err)
+		return "", fmt.Errorf("mediatest: an ffmpeg of version 7.1 is needed to make the clips: put it on the PATH, name it in FFMPEG, or run `make test`: %w", err)
 	}
 	return path, nil
 }
@@ -88,7 +90,9 @@ func load(ctx context.Context) ([]Clip, error) {
 	}
 	cache = filepath.Join(cache, "seehear")
 	dir := filepath.Join(cache, "mediatest-"+key)
-	if _, err := os.Stat(dir); err != nil {
+	now := time.Now()
+	if os.Chtimes(dir, now, now) != nil {
+		prune(cache, now)
 		if err := fill(ctx, ffmpeg, cache, dir); err != nil {
 			return nil, err
 		}
@@ -133,6 +137,17 @@ func fill(ctx context.Context, ffmpeg, cache, dir string) error {
 		return fmt.Errorf("mediatest: %w", err)
 	}
 	return nil
+}
+
+// prune removes clips that nobody has used for a month, and what a killed test
+// left behind.
+func prune(cache string, now time.Time) {
+	old, _ := filepath.Glob(filepath.Join(cache, "mediatest-*"))
+	for _, dir := range old {
+		if info, err := os.Stat(dir); err == nil && now.Sub(info.ModTime()) > 30*24*time.Hour {
+			os.RemoveAll(dir)
+		}
+	}
 }
 
 func readAll(dir string) ([]Clip, error) {

@@ -47,7 +47,7 @@ func truthOfPart(s spec, p part) Truth {
 		return ratio(ratio(t, 1e9, s.tick), s.tick, 1e9)
 	}
 	base := p.offset * 1e6
-	if v := p.video; v != nil {
+	if v := p.video; v != nil && !v.cover {
 		tr.Video = &Video{W: v.w, H: v.h, Codec: v.codec, Rotation: v.rotation, Partial: -1}
 		for i := range int64(v.n) {
 			t, next := nanos(i*v.num, v.den), nanos((i+1)*v.num, v.den)

@@ -47,6 +47,7 @@ type video struct {
 	vfr      bool  // stamps of [unevenMS] instead
 	delay    int64 // milliseconds
 	rotation int
+	cover    bool // a picture attached to the sound, which is no video
 }
 
 type audio struct {
@@ -220,6 +221,11 @@ func plan() []spec {
 			notes: "the header was written before any packet, so there is no edit list"},
 		{name: "mp4-truncated", file: "mp4-truncated.mp4", mux: append(mp4, "-movflags", "+frag_keyframe+delay_moov+default_base_moof"), parts: one(h264("0"), aac().told()), cutAt: 58},
 		{name: "m4a-mono", file: "m4a-mono.m4a", mux: mp4, parts: one(nil, aac().told().at(44100, 1))},
+		{name: "m4a-cover", file: "m4a-cover.m4a", mux: mp4, parts: one(func() *video {
+			v := vcodec("mjpeg", "mjpeg", "-q:v", "3", "-disposition:v", "attached_pic").from(7, 1)
+			v.cover = true
+			return v
+		}(), aac().told()), notes: "the picture is a cover, not a video"},
 		{name: "mp4-aac-5.1", file: "mp4-aac-5.1.mp4", mux: mp4, parts: one(h264("2"), acodec("aac", "aac", 1024, 1024, "-b:a", "384k", "-aac_coder", "fast").told().at(48000, 6))},
 		{name: "mp4-aac-8k", file: "mp4-aac-8k.mp4", mux: mp4, parts: one(h264("2"), acodec("aac", "aac", 1024, 1024, "-b:a", "48k", "-aac_coder", "fast").told().at(8000, 1))},
 		{name: "mov-pcm", file: "mov-pcm.mov", mux: []string{"-f", "mov"}, parts: one(h264("2"), pcm())},
