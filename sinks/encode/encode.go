@@ -137,6 +137,15 @@ func (w *Writer) WriteSamples(at time.Duration, pcm []float32) error {
 	return w.err
 }
 
+// Silence fills the sound with silence up to until, if it does not reach there
+// yet: a container that is to hold both can be written no further than either.
+func (w *Writer) Silence(until time.Duration) error {
+	if w.err == nil && w.sound != nil {
+		w.err = w.wrap(w.part.Name(), w.sound.write(until, nil))
+	}
+	return w.err
+}
+
 // Close drains the encoders, ends the file and gives it its final name. After a
 // failed write it leaves the part and returns that error.
 func (w *Writer) Close() error {

@@ -1,0 +1,347 @@
+// Package overlay draws the results onto the pictures they are about.
+//
+// The [Sink] keeps what it will draw while the source is analysed, and makes a
+// second pass over the input in Close: annotated.mp4 with heat map, caption, top
+// sounds, speech and the original sound; heat maps as PNG over their frames; and
+// thumbnails for the report, which closes after this sink and asks for
+// [Sink.Result]. Faces are written as PNG as they come. The pipeline of package
+// seehear calls the sink; the pictures of the second pass come from
+// [Config].Open, which opens the very input again.
+//
+// A sink that writes the usual files:
+//
+//	overlay.New(overlay.Config{
+//		Dir:      dir,
+//		Open:     open,
+//		Videos:   []overlay.Video{{Name: "annotated.mp4", MaxHeight: 1080}},
+//		Heatmaps: overlay.AtCuts,
+//		Faces:    true,
+//	})
+//
+// Everything that is kept over the whole source is small (a caption's text, five
+// labels, one grid per heat map); pictures live for one frame.
+package overlay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/seehear/seehear/decode"
+	"github.com/seehear/seehear/infer"
+	"github.com/seehear/seehear/ingest"
+	"github.com/seehear/seehear/sinks"
+)
+
+// Names of the usual videos in the folder of the results.
+const (
+	VideoName      = "annotated.mp4"
+	SmallVideoName = "annotated-480.mp4"
+)
+
+// Pictures says which heat maps become PNG files.
+type Pictures uint8
+
+const (
+	NoPictures Pictures = iota
+	AtCuts              // one for each cut and caption that has a heat map
+	Every               // one for each heat map that is not gated
+)
+
+// Video is one annotated video.
+type Video struct {
+	Name string // in Config.Dir
+	// MaxHeight bounds the picture, which keeps its shape, to 16:9 of that
+	// height; 0 means 1080.
+	MaxHeight int
+}
+
+// Config says what to draw.
+type Config struct {
+	Dir string
+	// Open opens the input again. The sink closes the reader. It is called in
+	// Close alone, and not at all if nothing needs a second pass.
+	Open func(context.Context, decode.Outputs) (*decode.Reader, error)
+	// Videos are made in one pass. For a source without picture they show a card
+	// with what is heard.
+	Videos   []Video
+	Heatmaps Pictures
+	Faces    bool // write faces/*.png
+	// ThumbWidth makes thumbnails of that many pixels across: one of the frame at
+	// each cut and caption, and of the heat map over its frame at most once in
+	// ThumbEvery (0 means a second). 0 makes none.
+	ThumbWidth int
+	ThumbEvery time.Duration
+	// Threads bounds those of the video encoder; 0 lets it choose.
+	Threads int
+	// Progress, if set, is called now and then during the second pass, on the
+	// goroutine of Close.
+	Progress func(done, total time.Duration)
+}
+
+// Kind says what a thumbnail shows.
+type Kind uint8
+
+const (
+	FrameThumb   Kind = iota + 1 // the frame as it is
+	HeatmapThumb                 // with the heat map
+)
+
+// Thumb is a small picture, JPEG.
+type Thumb struct {
+	ingest.Stamp // of the event that it belongs to
+	Kind         Kind
+	W, H         int
+	JPEG         []byte
+}
+
+// Picture is a PNG file that was written.
+type Picture struct {
+	ingest.Stamp        // of its event
+	Name         string // relative to Config.Dir
+	W, H         int
+}
+
+// Made is a video that was written. Name differs from Asked where the source is
+// too small for the two videos to differ: the other one then serves for both.
+type Made struct {
+	Asked, Name string // in Config.Dir
+	W, H        int
+}
+
+// Result is what Close has made.
+type Result struct {
+	Videos   []Made
+	Heatmaps []Picture
+	Faces    []Picture
+	Thumbs   []Thumb // in the order of their stamps
+}
+
+// Video returns the name of the file that shows the video asked for by that name,
+// "" if there is none.
+func (r Result) Video(asked string) string {
+	for _, v := range r.Videos {
+		if v.Asked == asked {
+			return v.Name
+		}
+	}
+	return ""
+}
+
+// FrameThumbs returns the thumbnails of plain frames by the stamp of their cut or
+// caption, as the report wants them.
+func (r Result) FrameThumbs() map[ingest.Stamp][]byte {
+	m := map[ingest.Stamp][]byte{}
+	for _, t := range r.Thumbs {
+		if t.Kind == FrameThumb {
+			m[t.Stamp] = t.JPEG
+		}
+	}
+	return m
+}
+
+// Sink draws the results of one source.
+type Sink struct {
+	cfg    Config
+	header sinks.Header
+	begun  bool
+	err    error
+
+	heats    []mark[*infer.Heatmap]
+	captions []mark[string]
+	sounds   []mark[heard]
+	speech   []mark[int]
+	faces    []mark[*infer.Face]
+	cuts     []ingest.Stamp
+
+	result Result
+}
+
+var _ sinks.Sink = (*Sink)(nil)
+
+// New returns a sink.
+func New(cfg Config) *Sink {
+	cfg.Videos = slices.Clone(cfg.Videos)
+	for i := range cfg.Videos {
+		if cfg.Videos[i].MaxHeight <= 0 {
+			cfg.Videos[i].MaxHeight = 1080
+		}
+	}
+	if cfg.ThumbEvery <= 0 {
+		cfg.ThumbEvery = time.Second
+	}
+	return &Sink{cfg: cfg}
+}
+
+// Result returns what was made, once Close has returned.
+func (s *Sink) Result() Result { return s.result }
+
+// Begin keeps the header.
+func (s *Sink) Begin(ctx context.Context, h sinks.Header) error {
+	s.header, s.begun = h, true
+	s.err = ctx.Err()
+	return s.err
+}
+
+// Write keeps what is to be drawn, and writes the PNG of a face.
+func (s *Sink) Write(ctx context.Context, ev infer.Event) error {
+	if s.err != nil {
+		return s.err
+	}
+	if s.err = ctx.Err(); s.err != nil {
+		return s.err
+	}
+	switch p := ev.Payload.(type) {
+	case *infer.Heatmap:
+		if p.W > 0 && p.H > 0 && len(p.Grid) == p.W*p.H {
+			s.heats = append(s.heats, markOf(ev, time.Second, p))
+		}
+	case *infer.Caption:
+		s.captions = append(s.captions, markOf(ev, 0, p.Text))
+	case *infer.Sound:
+		s.sounds = append(s.sounds, markOf(ev, time.Second, hearing(p)))
+	case *infer.Speech:
+		s.speech = append(s.speech, markOf(ev, time.Second, p.Voice))
+	case *infer.Face:
+		if p.W > 0 && p.H > 0 && len(p.Pix) == 3*p.W*p.H {
+			s.faces = append(s.faces, markOf(ev, 4*time.Second, p))
+			s.err = s.writeFace(ev, p)
+		}
+	case *infer.Cut:
+		s.cuts = append(s.cuts, ev.Stamp)
+	}
+	return s.err
+}
+
+// Close makes the second pass. Of a run that was stopped it draws as much as was
+// analysed.
+func (s *Sink) Close(ctx context.Context, sum sinks.Summary) error {
+	if !s.begun {
+		return nil
+	}
+	if s.err == nil {
+		s.err = ctx.Err()
+	}
+	if s.err != nil || !s.needsPass() {
+		return s.err
+	}
+	sortMarks(s.heats)
+	sortMarks(s.captions)
+	sortMarks(s.sounds)
+	sortMarks(s.speech)
+	sortMarks(s.faces)
+	slices.SortStableFunc(s.cuts, compare)
+	p, err := newPass(s, sum)
+	if err != nil {
+		s.err = err
+		return err
+	}
+	s.err = p.run(ctx)
+	return s.err
+}
+
+func (s *Sink) needsPass() bool {
+	return s.cfg.Open != nil &&
+		(len(s.cfg.Videos) > 0 || s.cfg.ThumbWidth > 0 || s.cfg.Heatmaps != NoPictures && len(s.heats) > 0)
+}
+
+// fixture reports whether any model was a test graph.
+func (s *Sink) fixture() bool {
+	return slices.ContainsFunc(s.header.Models, func(m infer.Info) bool { return m.Fixture })
+}
+
+func (s *Sink) writeFace(ev infer.Event, f *infer.Face) error {
+	if !s.cfg.Faces {
+		return nil
+	}
+	name := f.File
+	if name == "" {
+		name = sinks.FaceName(ev.At, f.Voice)
+	}
+	img, err := facePicture(f, ev.Fixture)
+	if err != nil {
+		return err
+	}
+	b := img.Bounds()
+	s.result.Faces = append(s.result.Faces, Picture{Stamp: ev.Stamp, Name: name, W: b.Dx(), H: b.Dy()})
+	return writePNG(s.cfg.Dir, name, img)
+}
+
+// heard is what is shown of a sound.
+type heard struct {
+	top    []infer.Score // at most four
+	scene  infer.Score
+	silent bool
+}
+
+func hearing(p *infer.Sound) heard {
+	top := sinks.Heard(p)
+	h := heard{silent: p.Silent, top: slices.Clone(top[:min(len(top), 4)])}
+	if len(p.Scenes) > 0 {
+		h.scene = p.Scenes[0]
+	}
+	return h
+}
+
+// mark is a value that holds from its stamp until a time of the same segment.
+type mark[T any] struct {
+	ingest.Stamp
+	until time.Duration // 0: until the next mark
+	value T
+}
+
+// markOf gives an event without a duration the one that is given.
+func markOf[T any](ev infer.Event, dur time.Duration, v T) mark[T] {
+	m := mark[T]{Stamp: ev.Stamp, value: v}
+	if ev.Dur > 0 {
+		dur = ev.Dur
+	}
+	if dur > 0 {
+		m.until = ev.At + dur
+	}
+	return m
+}
+
+func compare(a, b ingest.Stamp) int {
+	return cmp.Or(cmp.Compare(a.Seg, b.Seg), cmp.Compare(a.At, b.At))
+}
+
+func sortMarks[T any](m []mark[T]) {
+	slices.SortStableFunc(m, func(a, b mark[T]) int { return compare(a.Stamp, b.Stamp) })
+}
+
+// cursor walks marks forward with the frames.
+type cursor[T any] struct {
+	marks []mark[T]
+	next  int
+}
+
+// at returns the latest mark that holds at s, which must not go back.
+func (c *cursor[T]) at(s ingest.Stamp) *mark[T] {
+	for c.next < len(c.marks) && !s.Before(c.marks[c.next].Stamp) {
+		c.next++
+	}
+	if c.next == 0 {
+		return nil
+	}
+	m := &c.marks[c.next-1]
+	if m.Seg != s.Seg || m.until != 0 && s.At >= m.until {
+		return nil
+	}
+	return m
+}
+
+// due returns the stamps that came up to s since the last call.
+func due(stamps *[]ingest.Stamp, s ingest.Stamp) []ingest.Stamp {
+	n := 0
+	for n < len(*stamps) && !s.Before((*stamps)[n]) {
+		n++
+	}
+	d := (*stamps)[:n]
+	*stamps = (*stamps)[n:]
+	return d
+}
+
+var errNoPass = errors.New("overlay: the input gave neither picture nor sound the second time")

@@ -1,0 +1,624 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/image/draw"
+
+	"github.com/seehear/seehear/decode"
+	"github.com/seehear/seehear/infer"
+	"github.com/seehear/seehear/ingest"
+	"github.com/seehear/seehear/sinks"
+	"github.com/seehear/seehear/sinks/encode"
+)
+
+// While it is not known whether a picture or a sound will come, units wait: so
+// many frames, because they are large, and so many blocks.
+const (
+	waitFrames = 8
+	waitBlocks = 4000
+)
+
+// soundLag is how far the sound may be behind the picture before the source
+// counts as silent there; the container needs both to go on.
+const soundLag = 10 * time.Second
+
+// pass is the second run over the input.
+type pass struct {
+	s     *Sink
+	sum   sinks.Summary
+	sizes []decode.Size
+	full  int // index of the size for PNG, and of the one for thumbnails
+	thumb int
+
+	heats    cursor[*infer.Heatmap]
+	captions cursor[string]
+	sounds   cursor[heard]
+	speech   cursor[int]
+	faces    cursor[*infer.Face]
+	thumbs   []ingest.Stamp // of what gets a thumbnail
+	pngs     []ingest.Stamp // of what gets a PNG, if a heat map holds there
+	nextHeat int            // of the heat maps, for thumbnails
+	lastHeat time.Duration
+
+	waiting   []decode.Unit
+	frames    int // waiting
+	decided   bool
+	picture   bool // the streams that are still to be expected
+	sound     bool
+	rate      int
+	channels  int
+	outs      []*output
+	soundEnd  time.Duration // on the output's time
+	meter     meter
+	nextCard  int64
+	lastShown time.Duration
+	names     map[string]int // of PNG files, against two in one millisecond
+	full3     []byte         // buffer of the PNG
+	full4     *image.RGBA
+	fullPaint *painter
+}
+
+// output is one video in the making.
+type output struct {
+	size   int // index into the frame's images
+	twin   int // 1 + the index of an earlier video that is the same; 0 for none
+	ended  bool
+	writer *encode.Writer
+	paint  *painter
+	card   *card
+	rgb    []byte
+	w, h   int
+}
+
+func newPass(s *Sink, sum sinks.Summary) (*pass, error) {
+	p := &pass{s: s, sum: sum, names: map[string]int{}, full: -1, thumb: -1}
+	p.heats.marks, p.captions.marks, p.sounds.marks = s.heats, s.captions, s.sounds
+	p.speech.marks, p.faces.marks = s.speech, s.faces
+	for _, v := range s.cfg.Videos {
+		w := v.MaxHeight * 16 / 9 &^ 1
+		p.outs = append(p.outs, &output{size: p.addSize(w, v.MaxHeight)})
+	}
+	marks := append([]ingest.Stamp(nil), s.cuts...)
+	for _, c := range s.captions {
+		marks = append(marks, c.Stamp)
+	}
+	sortStamps(&marks)
+	if s.cfg.Heatmaps != NoPictures && len(s.heats) > 0 {
+		p.full = p.addSize(p.sourceSize())
+		p.pngs = marks
+		if s.cfg.Heatmaps == Every {
+			p.pngs = nil
+			for _, h := range s.heats {
+				p.pngs = append(p.pngs, h.Stamp)
+			}
+			sortStamps(&p.pngs)
+		}
+	}
+	if s.cfg.ThumbWidth > 0 {
+		p.thumbs = marks
+		p.lastHeat = -s.cfg.ThumbEvery
+		if len(p.sizes) == 0 {
+			p.addSize(854, 480)
+		}
+		for i, size := range p.sizes {
+			if p.thumb < 0 || size.W < p.sizes[p.thumb].W {
+				p.thumb = i
+			}
+		}
+	}
+	return p, nil
+}
+
+// sourceSize returns a box that holds the source's whole picture.
+func (p *pass) sourceSize() (w, h int) {
+	for _, st := range p.s.header.Streams {
+		if st.Kind == ingest.Video && st.Width > 0 && st.Height > 0 {
+			side := max(st.Width, st.Height)
+			if side <= 1080 {
+				break // any box of a video holds it
+			}
+			if side = min(2*side, 1<<14); side > 0 {
+				return side, side // twice: pixels may be wider than high
+			}
+		}
+	}
+	return 1920, 1080
+}
+
+// addSize asks for a size once.
+func (p *pass) addSize(w, h int) int {
+	size := decode.Size{W: w, H: h, Fit: decode.Within}
+	for i, have := range p.sizes {
+		if have == size {
+			return i
+		}
+	}
+	p.sizes = append(p.sizes, size)
+	return len(p.sizes) - 1
+}
+
+func sortStamps(s *[]ingest.Stamp) {
+	in := *s
+	m := make([]mark[struct{}], len(in))
+	for i := range in {
+		m[i].Stamp = in[i]
+	}
+	sortMarks(m)
+	out := make([]ingest.Stamp, 0, len(in))
+	for i := range m {
+		if i == 0 || m[i].Stamp != m[i-1].Stamp {
+			out = append(out, m[i].Stamp)
+		}
+	}
+	*s = out
+}
+
+func (p *pass) run(ctx context.Context) (err error) {
+	want := decode.Outputs{Sizes: p.sizes}
+	if len(p.outs) > 0 {
+		want.Sounds = []decode.Sound{{Rate: p.soundRate()}}
+	}
+	r, err := p.s.cfg.Open(ctx, want)
+	if err != nil {
+		return fmt.Errorf("overlay: second pass: %w", err)
+	}
+	for _, st := range r.Streams() {
+		switch st.Kind {
+		case ingest.Video:
+			p.picture = true
+		case ingest.Audio:
+			p.sound = len(p.outs) > 0
+		}
+	}
+	defer func() {
+		for _, u := range p.waiting {
+			u.Release()
+		}
+		p.waiting = nil
+		for _, o := range p.outs {
+			if o.writer != nil {
+				o.writer.Abandon()
+			}
+		}
+		err = errors.Join(err, r.Close())
+	}()
+	if err := p.read(ctx, r); err != nil {
+		return err
+	}
+	return p.finish()
+}
+
+// soundRate returns the rate to ask for: the source's own, named, so that it
+// stays the same if the source changes on the way.
+func (p *pass) soundRate() int {
+	for _, st := range p.s.header.Streams {
+		if st.Kind == ingest.Audio {
+			return st.SampleRate
+		}
+	}
+	return 0
+}
+
+func (p *pass) read(ctx context.Context, r *decode.Reader) error {
+	var units []decode.Unit
+	for {
+		var rerr error
+		units, rerr = r.Read(ctx, units[:0])
+		for i, u := range units {
+			if err := p.take(u); err != nil {
+				for _, u := range units[i+1:] {
+					u.Release()
+				}
+				return err
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if rerr == io.EOF || rerr == nil && p.past() {
+			return nil
+		}
+		if rerr != nil {
+			if !p.sum.Complete {
+				return nil // the analysis ended there too
+			}
+			return fmt.Errorf("overlay: second pass: %w", rerr)
+		}
+	}
+}
+
+// limit is where the analysis stopped, if it did not get to the end.
+func (p *pass) limit() (time.Duration, bool) { return p.sum.Duration, !p.sum.Complete }
+
+// past reports that everything that was analysed has been drawn.
+func (p *pass) past() bool {
+	end, limited := p.limit()
+	return limited && p.lastShown > end+2*time.Second
+}
+
+// take handles one unit, or lets it wait, and owns it either way.
+func (p *pass) take(u decode.Unit) error {
+	if p.decided {
+		return p.handle(u)
+	}
+	p.waiting = append(p.waiting, u)
+	switch {
+	case u.Frame != nil:
+		p.frames++
+	case u.End != nil && u.End.Kind == ingest.Video:
+		p.picture = p.picture && p.frames > 0
+	case u.End != nil && u.End.Kind == ingest.Audio:
+		p.sound = p.sound && p.firstBlock() != nil
+	}
+	if (p.picture && p.frames == 0 || p.sound && p.firstBlock() == nil) && p.frames < waitFrames && len(p.waiting) < waitBlocks {
+		return nil
+	}
+	return p.decide()
+}
+
+func (p *pass) firstFrame() *decode.Frame {
+	for _, u := range p.waiting {
+		if u.Frame != nil {
+			return u.Frame
+		}
+	}
+	return nil
+}
+
+func (p *pass) firstBlock() *decode.Block {
+	for _, u := range p.waiting {
+		if u.Block != nil {
+			return u.Block
+		}
+	}
+	return nil
+}
+
+// decide opens the outputs, now that it is known what comes, and handles what
+// has waited.
+func (p *pass) decide() error {
+	p.decided = true
+	frame, block := p.firstFrame(), p.firstBlock()
+	p.picture = frame != nil
+	if block != nil {
+		p.rate, p.channels = block.PCM.Format.SampleRate, block.PCM.Format.NumChannels
+	} else if p.sound {
+		for _, st := range p.s.header.Streams {
+			if st.Kind == ingest.Audio {
+				p.rate, p.channels = st.SampleRate, st.Channels
+			}
+		}
+	}
+	p.sound = p.rate > 0 && p.channels > 0
+	for i, o := range p.outs {
+		if err := p.open(i, o, frame); err != nil {
+			return err
+		}
+	}
+	waiting := p.waiting
+	for i, u := range waiting {
+		if err := p.handle(u); err != nil {
+			p.waiting = waiting[i+1:]
+			return err
+		}
+	}
+	p.waiting = nil
+	return nil
+}
+
+// open begins video i. One that would be the same as an earlier one, because the
+// source is small, is not made twice.
+func (p *pass) open(i int, o *output, frame *decode.Frame) (err error) {
+	v := p.s.cfg.Videos[i]
+	rate := 0.0
+	if frame != nil {
+		o.w, o.h = frame.Images[o.size].W, frame.Images[o.size].H
+		if o.paint, err = newPainter(o.w, o.h, p.s.fixture()); err != nil {
+			return err
+		}
+		for _, st := range p.s.header.Streams {
+			if st.Kind == ingest.Video && st.FrameRate.Den > 0 {
+				rate = float64(st.FrameRate.Num) / float64(st.FrameRate.Den)
+			}
+		}
+	} else {
+		if o.card, err = newCard(v.MaxHeight, p.s.header.Source, p.s.fixture()); err != nil {
+			return err
+		}
+		o.w, o.h, rate = o.card.w, o.card.h, cardRate
+	}
+	for k, other := range p.outs[:i] {
+		if other.w == o.w && other.h == o.h {
+			o.twin, o.paint, o.card = k+1, nil, nil
+			return nil
+		}
+	}
+	// x264 wants even sides; a picture of one row or column is doubled.
+	w, h := (o.w+1)&^1, (o.h+1)&^1
+	o.rgb = make([]byte, 3*w*h)
+	opt := encode.Options{W: w, H: h, FrameRate: rate, Threads: p.s.cfg.Threads}
+	if p.sound {
+		opt.Rate, opt.Channels = p.rate, p.channels
+	}
+	o.writer, err = encode.Create(filepath.Join(p.s.cfg.Dir, v.Name), opt)
+	return err
+}
+
+func (p *pass) handle(u decode.Unit) error {
+	defer u.Release()
+	switch {
+	case u.Frame != nil:
+		return p.frame(u.Frame)
+	case u.Block != nil:
+		return p.block(u.Block)
+	}
+	return nil
+}
+
+func (p *pass) frame(f *decode.Frame) error {
+	at := f.At // the clock lays segments one behind the other
+	p.progress(at)
+	if end, limited := p.limit(); limited && at >= end {
+		return nil
+	}
+	s := p.scene(f.Stamp)
+	if err := p.pictures(f, s); err != nil {
+		return err
+	}
+	for _, o := range p.outs {
+		if o.paint == nil {
+			continue // a twin, or a card whose first picture came long after the sound
+		}
+		img := f.Images[o.size]
+		o.load(img)
+		o.paint.paint(o.rgb, s)
+		if err := o.writer.WriteFrame(at, f.Dur, o.rgb); err != nil {
+			return err
+		}
+		if p.sound && at-p.soundEnd > soundLag {
+			if err := o.writer.Silence(at - soundLag); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// load copies a picture into the buffer; one of another size, after a change of
+// the source in mid-stream, is fitted in.
+func (o *output) load(img decode.Image) {
+	if 3*img.W*img.H == len(o.rgb) && img.W == o.w {
+		copy(o.rgb, img.Pix)
+		return
+	}
+	w, h := (o.w+1)&^1, (o.h+1)&^1
+	dst := image.NewRGBA(image.Rect(0, 0, w, h))
+	scale := min(float64(w)/float64(img.W), float64(h)/float64(img.H))
+	fw, fh := int(float64(img.W)*scale+0.5), int(float64(img.H)*scale+0.5)
+	r := image.Rect((w-fw)/2, (h-fh)/2, (w-fw)/2+fw, (h-fh)/2+fh)
+	draw.ApproxBiLinear.Scale(dst, r, rgbImage(img.Pix, img.W, img.H), image.Rect(0, 0, img.W, img.H), draw.Src, nil)
+	for i := range w * h {
+		copy(o.rgb[3*i:3*i+3], dst.Pix[4*i:])
+	}
+}
+
+// scene gathers what holds at a stamp.
+func (p *pass) scene(at ingest.Stamp) *scene {
+	s := &scene{at: at.At, voice: -1}
+	if m := p.heats.at(at); m != nil {
+		s.heat = m.value
+	}
+	if m := p.captions.at(at); m != nil {
+		s.caption = m.value
+	}
+	if m := p.sounds.at(at); m != nil {
+		s.sound = &m.value
+	}
+	if m := p.speech.at(at); m != nil {
+		s.voice = m.value
+	}
+	if m := p.faces.at(at); m != nil {
+		s.face = m.value
+	}
+	return s
+}
+
+func (p *pass) block(b *decode.Block) error {
+	f := b.PCM.Format
+	at := b.At
+	if !p.sound || f.SampleRate != p.rate || len(p.outs) == 0 {
+		return nil
+	}
+	pcm := b.PCM.Data
+	if f.NumChannels != p.channels {
+		pcm = remix(pcm, f.NumChannels, p.channels)
+	}
+	if end, limited := p.limit(); limited {
+		keep := ingest.Samples(end-at, p.rate)
+		pcm = pcm[:min(int64(len(pcm)), max(keep, 0)*int64(p.channels))]
+		if len(pcm) == 0 {
+			p.progress(at)
+			return nil
+		}
+	}
+	p.soundEnd = at + ingest.SampleTime(int64(len(pcm)/p.channels), p.rate)
+	for _, o := range p.outs {
+		if o.writer == nil {
+			continue
+		}
+		if err := o.writer.WriteSamples(at, pcm); err != nil {
+			return err
+		}
+	}
+	if p.picture {
+		return nil
+	}
+	p.progress(at)
+	p.meter.add(at, pcm, p.rate, p.channels)
+	return p.cards(p.soundEnd, b.Stamp, at)
+}
+
+// cards draws the pictures of a source without one, up to end. The stamp and its
+// place tell what holds then.
+func (p *pass) cards(end time.Duration, st ingest.Stamp, at time.Duration) error {
+	for ; time.Duration(p.nextCard+1)*cardStep <= end; p.nextCard++ {
+		now := time.Duration(p.nextCard) * cardStep
+		s := p.scene(ingest.Stamp{At: st.At + now - at, Seg: st.Seg})
+		level := p.meter.take(p.nextCard)
+		for _, o := range p.outs {
+			if o.card == nil {
+				continue
+			}
+			o.card.paint(o.rgb, s, level)
+			if err := o.writer.WriteFrame(now, cardStep, o.rgb); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// remix changes the number of channels, for a source that changes it on the way:
+// one becomes many by copying, many become few by leaving out or averaging.
+func remix(pcm []float32, from, to int) []float32 {
+	n := len(pcm) / from
+	out := make([]float32, n*to)
+	for i := range n {
+		in := pcm[i*from:][:from]
+		if to == 1 {
+			sum := float32(0)
+			for _, v := range in {
+				sum += v
+			}
+			out[i] = sum / float32(from)
+			continue
+		}
+		for c := range to {
+			out[i*to+c] = in[min(c, from-1)]
+		}
+	}
+	return out
+}
+
+// finish ends the videos.
+func (p *pass) finish() error {
+	if !p.decided {
+		if len(p.waiting) == 0 {
+			if p.sum.Frames > 0 || p.sum.Samples > 0 {
+				return errNoPass
+			}
+			return nil
+		}
+		if err := p.decide(); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	for i, o := range p.outs {
+		if o.twin > 0 && p.outs[o.twin-1].ended {
+			p.made(i, o.twin-1)
+		}
+		if o.writer == nil {
+			continue
+		}
+		w := o.writer
+		o.writer = nil
+		if err := w.Close(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p.made(i, i)
+	}
+	if f := p.s.cfg.Progress; f != nil && len(errs) == 0 {
+		f(p.sum.Duration, p.sum.Duration)
+	}
+	return errors.Join(errs...)
+}
+
+// made notes that video i was asked for and that file k is it.
+func (p *pass) made(i, k int) {
+	o := p.outs[k]
+	o.ended = true
+	p.s.result.Videos = append(p.s.result.Videos, Made{
+		Asked: p.s.cfg.Videos[i].Name, Name: p.s.cfg.Videos[k].Name, W: (o.w + 1) &^ 1, H: (o.h + 1) &^ 1,
+	})
+}
+
+func (p *pass) progress(at time.Duration) {
+	if f := p.s.cfg.Progress; f != nil && at/time.Second != p.lastShown/time.Second {
+		f(min(at, p.sum.Duration), p.sum.Duration)
+	}
+	p.lastShown = max(p.lastShown, at)
+}
+
+// pictures makes the PNG files and thumbnails that are due at this frame.
+func (p *pass) pictures(f *decode.Frame, s *scene) error {
+	if hits := due(&p.pngs, f.Stamp); len(hits) > 0 && s.heat != nil && s.heat.Gated == "" {
+		if err := p.png(f.Images[p.full], hits[len(hits)-1], s); err != nil {
+			return err
+		}
+	}
+	if p.thumb < 0 {
+		return nil
+	}
+	img := f.Images[p.thumb]
+	add := func(st ingest.Stamp, kind Kind, rgb []byte) error {
+		b, w, h, err := thumbnail(rgb, img.W, img.H, p.s.cfg.ThumbWidth)
+		p.s.result.Thumbs = append(p.s.result.Thumbs, Thumb{Stamp: st, Kind: kind, W: w, H: h, JPEG: b})
+		return err
+	}
+	for _, st := range due(&p.thumbs, f.Stamp) {
+		if err := add(st, FrameThumb, img.Pix); err != nil {
+			return err
+		}
+	}
+	heats := p.heats.marks
+	for ; p.nextHeat < len(heats) && !f.Before(heats[p.nextHeat].Stamp); p.nextHeat++ {
+		m := heats[p.nextHeat]
+		since := m.At - p.lastHeat
+		if m.value.Gated != "" || since >= 0 && since < p.s.cfg.ThumbEvery {
+			continue
+		}
+		p.lastHeat = m.At
+		rgb := append([]byte(nil), img.Pix...)
+		var hm heatmap
+		hm.draw(rgb, img.W, img.H, m.value)
+		if err := add(m.Stamp, HeatmapThumb, rgb); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// png writes the heat map over its whole frame.
+func (p *pass) png(img decode.Image, st ingest.Stamp, s *scene) (err error) {
+	if pt := p.fullPaint; pt == nil || pt.w != img.W || pt.h != img.H {
+		if p.fullPaint, err = newPainter(img.W, img.H, p.s.fixture()); err != nil {
+			return err
+		}
+		p.full3 = make([]byte, 3*img.W*img.H)
+		p.full4 = image.NewRGBA(image.Rect(0, 0, img.W, img.H))
+	}
+	copy(p.full3, img.Pix)
+	p.fullPaint.paintHeat(p.full3, s.heat)
+	p.fullPaint.put(p.full3, p.fullPaint.band)
+	fillRGBA(p.full4.Pix, p.full3)
+	name := sinks.HeatmapName(st.At)
+	p.names[name]++
+	if n := p.names[name]; n > 1 {
+		ext := filepath.Ext(name)
+		name = fmt.Sprintf("%s-%d%s", name[:len(name)-len(ext)], n, ext)
+	}
+	if err := writePNG(p.s.cfg.Dir, name, p.full4); err != nil {
+		return err
+	}
+	p.s.result.Heatmaps = append(p.s.result.Heatmaps, Picture{Stamp: st, Name: name, W: img.W, H: img.H})
+	return nil
+}
