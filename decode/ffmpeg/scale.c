@@ -1,13 +1,13 @@
 #include "scale.h"
 
-#include <libavutil/imgutils.h>
+#include <libavutil/common.h>
 #include <libavutil/mem.h>
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 #include <math.h>
 #include <string.h>
 #ifdef __SSE2__
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 
 // Coefficients of the planar path have 14 bits and its intermediate samples too
@@ -19,6 +19,7 @@
 typedef struct Axis {
     int n;          // places to compute
     int taps;       // coefficients per place, a multiple of the stride asked for
+    int most;       // coefficients in use at any place
     int first, end; // samples that any place reads
     int *start;     // first sample of each place
     int16_t *c16;   // planar path
@@ -35,7 +36,9 @@ struct SHScaler {
     Axis x[2], y[2];                // luma, chroma (RGB: [0] alone)
     const uint8_t **rows;
     int16_t *column, *line[3];      // a row after the vertical pass; after both
+    int16_t *wide[3];               // planes after the horizontal pass, where that is first
     uint8_t *half;                  // RGB: picture after the horizontal pass
+    int16_t black, white;           // of luma, in 14 bits
     int32_t m[3][3], bias_y;        // Y U V to R G B, 20 bits
     struct SwsContext *sws;         // from formats that are not read directly
     AVFrame *mid;
@@ -111,15 +114,21 @@ static int axis_init(Axis *a, int size, int whole, int sub, double pos, int tota
         if (hi - lo > most)
             hi = lo + most;
         for (int j = lo; j < hi; j++)
-            sum += k[j - lo] = filter_at(kind, (j - centre + 0.5) / stretch);
+            sum += k[j - lo] = filter_at(kind, (j - centre + 0.5) * (1 / stretch));
         if (sum == 0) {
             k[0] = sum = 1;
             hi = lo + 1;
         }
+        double *w0 = k;
+        while (hi - lo > 1 && fabs(*w0) < 1e-9 * fabs(sum))
+            w0++, lo++;
+        while (hi - lo > 1 && fabs(w0[hi - lo - 1]) < 1e-9 * fabs(sum))
+            hi--;
         a->start[i] = lo;
         a->len[i] = hi - lo;
+        a->most = FFMAX(a->most, hi - lo);
         for (int j = 0; j < hi - lo; j++) {
-            double w = k[j] / sum;
+            double w = w0[j] / sum;
             if (pillow) {
                 a->c32[(size_t)i * a->taps + j] = (int32_t)(w * (1 << PIL_BITS) + (w < 0 ? -0.5 : 0.5));
             } else {
@@ -139,11 +148,44 @@ static int axis_init(Axis *a, int size, int whole, int sub, double pos, int tota
     return 0;
 }
 
+#ifdef __SSE2__
+// vertical8 with twice the width, for whole blocks of 32; returns where it ended.
+__attribute__((target("avx2"))) static int vertical8_avx2(int16_t *out, const uint8_t *const *rows, const int16_t *c,
+                                                          int taps, int x0, int x1) {
+    const __m256i zero = _mm256_setzero_si256(), round = _mm256_set1_epi32(1 << (BITS - 7));
+    int i = x0;
+    for (; i + 32 <= x1; i += 32) {
+        __m256i s0 = round, s1 = round, s2 = round, s3 = round;
+        for (int k = 0; k < taps; k += 2) {
+            __m256i a = _mm256_loadu_si256((const __m256i *)(rows[k] + i));
+            __m256i b = _mm256_loadu_si256((const __m256i *)(rows[k + 1] + i));
+            __m256i cc = _mm256_set1_epi32((uint16_t)c[k] | (uint32_t)(uint16_t)c[k + 1] << 16);
+            __m256i lo = _mm256_unpacklo_epi8(a, b), hi = _mm256_unpackhi_epi8(a, b);
+            // The rows are too many streams for the hardware to foresee.
+            _mm_prefetch((const char *)(rows[k] + i + 256), _MM_HINT_T0);
+            _mm_prefetch((const char *)(rows[k + 1] + i + 256), _MM_HINT_T0);
+            s0 = _mm256_add_epi32(s0, _mm256_madd_epi16(_mm256_unpacklo_epi8(lo, zero), cc));
+            s1 = _mm256_add_epi32(s1, _mm256_madd_epi16(_mm256_unpackhi_epi8(lo, zero), cc));
+            s2 = _mm256_add_epi32(s2, _mm256_madd_epi16(_mm256_unpacklo_epi8(hi, zero), cc));
+            s3 = _mm256_add_epi32(s3, _mm256_madd_epi16(_mm256_unpackhi_epi8(hi, zero), cc));
+        }
+        // Unpacking and packing both work on halves of 128 bits.
+        s0 = _mm256_packs_epi32(_mm256_srai_epi32(s0, BITS - 6), _mm256_srai_epi32(s1, BITS - 6));
+        s2 = _mm256_packs_epi32(_mm256_srai_epi32(s2, BITS - 6), _mm256_srai_epi32(s3, BITS - 6));
+        _mm256_storeu_si256((__m256i *)(out + i), _mm256_permute2x128_si256(s0, s2, 0x20));
+        _mm256_storeu_si256((__m256i *)(out + i + 16), _mm256_permute2x128_si256(s0, s2, 0x31));
+    }
+    return i;
+}
+#endif
+
 // One row of the vertical pass: out[i] = sum of c[k]*rows[k][i] for i in [x0,x1),
 // 14 bits; taps is even.
 static void vertical8(int16_t *out, const uint8_t *const *rows, const int16_t *c, int taps, int x0, int x1) {
     int i = x0;
 #ifdef __SSE2__
+    if (__builtin_cpu_supports("avx2"))
+        i = vertical8_avx2(out, rows, c, taps, x0, x1);
     const __m128i zero = _mm_setzero_si128(), round = _mm_set1_epi32(1 << (BITS - 7));
     for (; i + 16 <= x1; i += 16) {
         __m128i s0 = round, s1 = round, s2 = round, s3 = round;
@@ -203,6 +245,17 @@ static void vertical16(int16_t *out, const uint8_t *const *rows, const int16_t *
 // The horizontal pass over a row; a->taps is a multiple of 8 and in is readable
 // for that many samples behind its end.
 static void horizontal(int16_t *out, const int16_t *in, const Axis *a) {
+    if (a->most == 1 && a->start[a->n - 1] - a->start[0] == a->n - 1) { // the width stays
+        memcpy(out, in + a->start[0], a->n * sizeof(*out));
+        return;
+    }
+    if (a->most == 2) { // enlarged bilinearly, as chroma often is
+        for (int i = 0; i < a->n; i++) {
+            const int16_t *src = in + a->start[i], *c = a->c16 + (size_t)i * a->taps;
+            out[i] = (c[0] * src[0] + c[1] * src[1] + (1 << (BITS - 1))) >> BITS;
+        }
+        return;
+    }
     for (int i = 0; i < a->n; i++) {
         const int16_t *src = in + a->start[i], *c = a->c16 + (size_t)i * a->taps;
         int32_t s = 1 << (BITS - 1);
@@ -223,7 +276,33 @@ static void horizontal(int16_t *out, const int16_t *in, const Axis *a) {
     }
 }
 
-static inline uint8_t clip8(int32_t v) { return v < 0 ? 0 : v > 255 ? 255 : v; }
+// Bicubic and Lanczos overshoot at edges, and Pillow clips that between its
+// passes. To do the same to luma, the horizontal pass has to come first, over
+// every row that is needed; with a bilinear filter nothing overshoots, the order
+// does not matter, and the one that is cheaper is taken.
+static void widen(SHScaler *s, const AVFrame *f, int c) {
+    const Axis *ax = &s->x[c > 0], *ay = &s->y[c > 0];
+    int16_t lo = c ? 0 : s->black, hi = c ? INT16_MAX : s->white;
+    int pl = s->plane[c];
+    for (int y = ay->first; y < ay->end; y++) {
+        const uint8_t *row = f->data[pl] + s->offset[c] + (ptrdiff_t)y * f->linesize[pl];
+        int16_t *out = s->wide[c] + (size_t)(y - ay->first) * ax->n;
+        if (s->depth == 8)
+            for (int x = ax->first; x < ax->end; x++)
+                s->column[x] = row[x] << (BITS - 8);
+        else if (s->depth < BITS)
+            for (int x = ax->first; x < ax->end; x++)
+                s->column[x] = ((const uint16_t *)row)[x] << (BITS - s->depth);
+        else
+            for (int x = ax->first; x < ax->end; x++)
+                s->column[x] = ((const uint16_t *)row)[x] >> (s->depth - BITS);
+        horizontal(out, s->column, ax);
+        for (int x = 0; x < ax->n; x++)
+            out[x] = out[x] < lo ? lo : out[x] > hi ? hi : out[x];
+    }
+}
+
+static inline uint8_t clip8(int32_t v) { return av_clip_uint8(v); }
 
 // Where the stored pixel (0,0) of the wanted part lies in the upright image, and
 // the way to its neighbours, in bytes.
@@ -245,15 +324,28 @@ static void run_planar(SHScaler *s, const AVFrame *f, uint8_t *dst) {
     ptrdiff_t origin, dx, dy;
     int planes = s->chroma ? 3 : 1;
     placement(p, &origin, &dx, &dy);
+    for (int c = 0; c < planes && s->wide[0]; c++)
+        widen(s, f, c);
     for (int y = 0; y < p->h; y++) {
         for (int c = 0; c < planes; c++) {
             const Axis *ay = &s->y[c > 0], *ax = &s->x[c > 0];
             const int16_t *coef = ay->c16 + (size_t)y * ay->taps;
-            int pl = s->plane[c], len = ay->len[y];
-            const uint8_t *base = f->data[pl] + s->offset[c] + (ptrdiff_t)ay->start[y] * f->linesize[pl];
-            for (int k = 0; k < ay->taps; k++) // the padding has weight 0
-                s->rows[k] = base + (ptrdiff_t)(k < len ? k : len - 1) * f->linesize[pl];
-            int taps = (len + 1) & ~1;
+            int len = ay->len[y], taps = (len + 1) & ~1;
+            const uint8_t *base;
+            ptrdiff_t stride;
+            if (s->wide[0]) {
+                stride = ax->n * sizeof(int16_t);
+                base = (const uint8_t *)s->wide[c] + (ay->start[y] - ay->first) * stride;
+            } else {
+                stride = f->linesize[s->plane[c]];
+                base = f->data[s->plane[c]] + s->offset[c] + ay->start[y] * stride;
+            }
+            for (int k = 0; k < taps; k++) // an odd one out is there twice, with weight 0
+                s->rows[k] = base + (k < len ? k : len - 1) * stride;
+            if (s->wide[0]) {
+                vertical16(s->line[c], s->rows, coef, taps, 0, ax->n, BITS);
+                continue;
+            }
             if (s->depth == 8)
                 vertical8(s->column, s->rows, coef, taps, ax->first, ax->end);
             else
@@ -262,17 +354,20 @@ static void run_planar(SHScaler *s, const AVFrame *f, uint8_t *dst) {
         }
         uint8_t *d = dst + origin + y * dy;
         const int16_t *ly = s->line[0], *lu = s->line[1], *lv = s->line[2];
-        const int32_t half = 1 << 19;
+        const int32_t half = 1 << 19, bias = s->bias_y;
+        // Copied, since the stores to d might alias s for all the compiler knows.
+        const int32_t ky = s->m[0][0], ru = s->m[0][1], rv = s->m[0][2], gu = s->m[1][1], gv = s->m[1][2],
+                      bu = s->m[2][1], bv = s->m[2][2];
         if (!s->chroma) {
             for (int x = 0; x < p->w; x++, d += dx)
-                d[0] = d[1] = d[2] = clip8((s->m[0][0] * (ly[x] - s->bias_y) + half) >> 20);
+                d[0] = d[1] = d[2] = clip8((ky * (ly[x] - bias) + half) >> 20);
             continue;
         }
         for (int x = 0; x < p->w; x++, d += dx) {
-            int32_t yy = ly[x] - s->bias_y, u = lu[x] - 8192, v = lv[x] - 8192;
-            d[0] = clip8((s->m[0][0] * yy + s->m[0][1] * u + s->m[0][2] * v + half) >> 20);
-            d[1] = clip8((s->m[1][0] * yy + s->m[1][1] * u + s->m[1][2] * v + half) >> 20);
-            d[2] = clip8((s->m[2][0] * yy + s->m[2][1] * u + s->m[2][2] * v + half) >> 20);
+            int32_t yy = ky * (ly[x] - bias) + half, u = lu[x] - 8192, v = lv[x] - 8192;
+            d[0] = clip8((yy + ru * u + rv * v) >> 20);
+            d[1] = clip8((yy + gu * u + gv * v) >> 20);
+            d[2] = clip8((yy + bu * u + bv * v) >> 20);
         }
     }
 }
@@ -416,6 +511,9 @@ static int init(SHScaler *s) {
             return AVERROR(ENOMEM);
     if (!s->rows || !s->column)
         return AVERROR(ENOMEM);
+    for (int c = 0; p->filter && c < (s->chroma ? 3 : 1); c++)
+        if (!(s->wide[c] = av_malloc_array(s->y[c > 0].end - s->y[c > 0].first, p->w * sizeof(int16_t))))
+            return AVERROR(ENOMEM);
 
     // Integer samples to 8-bit RGB: luma and chroma spans in 14-bit units.
     double luma = 219 * 64, chroma = 224 * 64;
@@ -424,6 +522,8 @@ static int init(SHScaler *s) {
         luma = chroma = ((1 << s->depth) - 1) * (double)(1 << BITS) / (1 << s->depth);
         s->bias_y = 0;
     }
+    s->black = s->bias_y;
+    s->white = lrint(s->bias_y + luma);
     const double one = 255.0 * (1 << 20), k[3][2] = {{p->r_u, p->r_v}, {p->g_u, p->g_v}, {p->b_u, p->b_v}};
     for (int c = 0; c < 3; c++) {
         s->m[c][0] = lrint(one / luma);
@@ -472,6 +572,8 @@ void sh_scaler_free(SHScaler *s) {
     }
     for (int c = 0; c < 3; c++)
         av_freep(&s->line[c]);
+    for (int c = 0; c < 3; c++)
+        av_freep(&s->wide[c]);
     av_freep(&s->rows);
     av_freep(&s->column);
     av_freep(&s->half);
