@@ -57,6 +57,9 @@ func NewWavePacker(a models.Audio) (*WavePacker, error) {
 	return p, nil
 }
 
+// Scale is the factor on samples in [-1, 1].
+func (p *WavePacker) Scale() float64 { return p.scale }
+
 // WindowSamples is the length of a manifest's window in samples.
 func WindowSamples(a models.Audio) (int, error) {
 	n := a.Window * float64(a.Rate)

@@ -83,9 +83,8 @@ func (g geometry) at(j int64) time.Duration {
 	return ingest.SampleTime(j*int64(g.stride), g.rate) + infer.SampleTimeF(g.centre, g.rate)
 }
 
-// worth is the least real samples with which a window answers for a place that
-// the window before did not.
+// worth is the least real samples with which a window reaches the centre of its
+// first output frame; with less it answers for nothing.
 func (g geometry) worth() int {
-	fresh := max(0, g.frames-g.hop/g.stride)
-	return max(1, min(g.window, int(math.Floor(g.middle(fresh)))+1))
+	return max(1, min(g.window, int(math.Floor(g.centre))+1))
 }

@@ -237,7 +237,7 @@ func (f *Family) hear(ctx context.Context, w *work, m *align.Moment) (*answer, e
 		// padding in the window is a lack of sound.
 		fr.short = gap || max(from, 0) < lo || min(to, f.geo.window) > hi
 		if start < end {
-			fr.rms = infer.RMS(m.Wave.PCM.Data[start:end])
+			fr.rms = infer.RMS(w.in.F32[start:end]) / f.packer.Scale()
 		}
 		heard = heard || fr.rms >= f.silence
 	}

@@ -56,6 +56,9 @@ const (
 	defaultSteps     = 32
 
 	maxSteps = 1 << 12
+	// longestHole is how much of a hole in the source the gate hears as silence;
+	// after a longer one it starts afresh.
+	longestHole = time.Minute
 )
 
 // Family finds speech with one gate.
@@ -214,13 +217,20 @@ func (f *Family) Resolve(ctx context.Context, st infer.State, m *align.Moment, _
 // hear runs the gate over the steps of a window.
 func (f *Family) hear(ctx context.Context, s *state, m *align.Moment) error {
 	start := ingest.Samples(m.Wave.At-s.origin, f.gate.rate)
-	if start == s.cut.end+int64(len(s.rest)) {
-		// What seemed to be the end was a gap.
+	hole := start - s.cut.end - int64(len(s.rest))
+	if hole >= 0 && hole <= int64(longestHole/time.Second)*int64(f.gate.rate) {
+		// What seemed to be the end was a gap, as are windows that were not
+		// worth a moment or, live, dropped. The gate hears silence there.
 		if err := f.steps(ctx, s, s.rest); err != nil {
 			return err
 		}
+		clear(s.window)
+		for ; hole > 0; hole -= min(hole, int64(len(s.window))) {
+			if err := f.steps(ctx, s, s.window[:min(hole, int64(len(s.window)))]); err != nil {
+				return err
+			}
+		}
 	} else {
-		// Live, windows may have been dropped: what was heard before ends here.
 		if err := f.end(ctx, s); err != nil {
 			return err
 		}
