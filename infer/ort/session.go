@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	binding "github.com/yalue/onnxruntime_go"
@@ -92,6 +93,9 @@ func (rt *Runtime) open(path string, o SessionOptions) (_ *Session, err error) {
 		return nil, err
 	}
 	defer opts.Destroy()
+	if err := s.rank(path, opts); err != nil {
+		return nil, err
+	}
 	if s.session, err = binding.NewDynamicAdvancedSession(path, inNames, outNames, opts); err != nil {
 		return nil, err
 	}
@@ -118,6 +122,34 @@ func ports(dst *[]port, kind string, values []onnx.Value) ([]string, error) {
 		})
 	}
 	return names, nil
+}
+
+// rank asks the library for the shapes of values whose shape the file leaves out;
+// it infers most of them. That loads the graph a second time, hence only then.
+func (s *Session) rank(path string, opts *binding.SessionOptions) error {
+	unranked := func(p port) bool { return !p.ranked }
+	if !slices.ContainsFunc(s.in, unranked) && !slices.ContainsFunc(s.out, unranked) {
+		return nil
+	}
+	in, out, err := binding.GetInputOutputInfoWithOptions(path, opts)
+	if err != nil {
+		return err
+	}
+	for _, list := range []struct {
+		ports []port
+		infos []binding.InputOutputInfo
+	}{{s.in, in}, {s.out, out}} {
+		for i := range list.ports {
+			p := &list.ports[i]
+			for _, info := range list.infos {
+				// The library reports an unknown rank like a scalar's.
+				if info.Name == p.Name && !p.ranked && len(info.Dimensions) > 0 {
+					p.ranked, p.Shape, p.Axes = true, info.Dimensions, make([]string, len(info.Dimensions))
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func (o SessionOptions) binding() (*binding.SessionOptions, error) {
