@@ -199,11 +199,7 @@ func (c *Clock) Push(p Packet, t Ticks) {
 	}
 	s.started, s.prev = true, raw
 	p.Dur = dur
-	step := dur
-	if step == 0 {
-		step = s.step
-	}
-	s.next = add(raw, step)
+	s.next = add(raw, c.length(s, dur))
 
 	if c.holding && s.seg == c.current().seg {
 		c.held = append(c.held, heldPacket{p: p, s: s, pts: pts, dts: dts})
@@ -214,6 +210,15 @@ func (c *Clock) Push(p Packet, t Ticks) {
 		return
 	}
 	c.emit(p, s, pts, dts)
+}
+
+// length is how long a packet of s lasts as far as anybody knows. A damaged
+// duration must not push what follows out of sight.
+func (c *Clock) length(s *clockStream, dur time.Duration) time.Duration {
+	if dur == 0 {
+		return s.step
+	}
+	return min(dur, c.opt.Forward)
 }
 
 // Pop returns the next stamped packet.
@@ -355,13 +360,27 @@ func (c *Clock) mayRelease() bool {
 	if len(c.held) >= holdPackets || c.heldBytes >= holdBytes || sub(g.hi, g.lo) > c.opt.Hold {
 		return true
 	}
-	old := &c.segs[len(c.segs)-2]
 	for _, s := range c.streams {
-		if s.started && s.seg < g.seg && sub(old.hi, s.prev) < c.opt.Hold {
+		if c.behind(s) {
 			return false
 		}
 	}
 	return true
+}
+
+// behind reports whether s belongs to a Seg before the current one and may still
+// follow: it was there when that Seg stopped. Before its first packet, its start
+// says where it is.
+func (c *Clock) behind(s *clockStream) bool {
+	at := s.prev
+	if !s.started {
+		if s.Start == NoTicks {
+			return false
+		}
+		at = s.Timebase.Duration(s.Start)
+	}
+	g := c.find(s.seg)
+	return g != nil && s.seg < c.current().seg && sub(g.hi, at) < c.opt.Hold
 }
 
 // release lays the held Seg behind the one before and lets its packets go.
@@ -370,9 +389,10 @@ func (c *Clock) release() {
 	g, old := c.current(), &c.segs[len(c.segs)-2]
 	g.base = old.end
 	for _, s := range c.streams {
-		if s.started && s.seg < g.seg && sub(old.hi, s.prev) < c.opt.Hold {
+		if c.behind(s) {
 			// Somebody did not follow; its packets since do not count.
 			g.base = c.heldEnd
+			break
 		}
 	}
 	g.off = sub(g.start, g.base)
@@ -412,11 +432,7 @@ func (c *Clock) emit(p Packet, s *clockStream, pts, dts time.Duration) {
 	}
 	p.Seg = s.seg
 	if g := c.find(s.seg); g != nil {
-		dur := p.Dur
-		if dur == 0 {
-			dur = s.step
-		}
-		g.end = max(g.end, add(at, dur))
+		g.end = max(g.end, add(at, c.length(s, p.Dur)))
 	}
 	c.out = append(c.out, p)
 }
