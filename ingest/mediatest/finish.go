@@ -29,7 +29,7 @@ func finish(ctx context.Context, ffmpeg, path string, s spec, tr *prediction) er
 		}
 	}
 	if s.editCut != 0 {
-		if err := edit(func(b []byte) error { return cutEdits(b, s.editCut) }); err != nil {
+		if err := edit(func(b []byte) error { return cutEdits(b, s.editCut, s.cutVideoOnly) }); err != nil {
 			return err
 		}
 	}
@@ -105,24 +105,29 @@ func turnTracks(b []byte, deg int) error {
 	})
 }
 
-// cutEdits makes the only edit of every track begin ms later in the media.
-func cutEdits(b []byte, ms int64) error {
+// cutEdits makes the last edit of every track, or of the video alone, begin ms
+// later in the media.
+func cutEdits(b []byte, ms int64, videoOnly bool) error {
 	movie := box(box(b, "moov", 0), "mvhd", 0)
 	if len(movie) < 16 || movie[0] != 0 {
 		return fmt.Errorf("unexpected movie header")
 	}
 	movieScale := int64(binary.BigEndian.Uint32(movie[12:]))
 	return tracks(b, func(trak []byte, kind string) error {
-		elst, mdhd := box(box(trak, "edts", 0), "elst", 0), box(box(trak, "mdia", 0), "mdhd", 0)
-		if len(elst) != 20 || elst[0] != 0 || len(mdhd) < 16 || mdhd[0] != 0 {
-			return fmt.Errorf("%s track: not exactly one edit", kind)
+		if videoOnly && kind != "vide" {
+			return nil
 		}
+		elst, mdhd := box(box(trak, "edts", 0), "elst", 0), box(box(trak, "mdia", 0), "mdhd", 0)
+		if len(elst) < 20 || elst[0] != 0 || len(mdhd) < 16 || mdhd[0] != 0 {
+			return fmt.Errorf("%s track: no edit", kind)
+		}
+		last := elst[len(elst)-12:]
 		scale := int64(binary.BigEndian.Uint32(mdhd[12:]))
 		if ms*scale%1000 != 0 {
 			return fmt.Errorf("%s track: %d ms are no whole ticks", kind, ms)
 		}
-		binary.BigEndian.PutUint32(elst[8:], binary.BigEndian.Uint32(elst[8:])-uint32(ms*movieScale/1000))
-		binary.BigEndian.PutUint32(elst[12:], binary.BigEndian.Uint32(elst[12:])+uint32(ms*scale/1000))
+		binary.BigEndian.PutUint32(last, binary.BigEndian.Uint32(last)-uint32(ms*movieScale/1000))
+		binary.BigEndian.PutUint32(last[4:], binary.BigEndian.Uint32(last[4:])+uint32(ms*scale/1000))
 		return nil
 	})
 }

@@ -60,7 +60,7 @@ func truthOfPart(s spec, p part) Truth {
 		}
 		if s.editCut != 0 {
 			cut := 0
-			for cut < len(tr.Frames) && tr.Frames[cut].PTS < s.editCut*1e6 {
+			for cut < len(tr.Frames) && tr.Frames[cut].PTS < base+(v.delay+s.editCut)*1e6 {
 				cut++
 			}
 			tr.Frames = tr.Frames[cut:]
@@ -86,7 +86,7 @@ func truthOfPart(s spec, p part) Truth {
 			out.Padding = packets*a.frame - a.prime - a.n
 			out.Samples += out.Padding
 		}
-		out.Samples -= s.editCut * rate / 1000
+		out.Samples -= s.soundCut() * rate / 1000
 		if n := a.drop[1] - a.drop[0] + 1; a.drop[1] > 0 {
 			first := a.drop[0]*a.frame - a.prime + out.Delay // counted from the first presented
 			out.Holes = []Hole{{StartNS: at(out.StartNS + nanos(first, rate)), DurNS: nanos(n*a.frame, rate), Sample: first}}
@@ -95,6 +95,14 @@ func truthOfPart(s spec, p part) Truth {
 		tr.Audio = out
 	}
 	return tr
+}
+
+// soundCut is how many milliseconds of the sound the edit list leaves out.
+func (s spec) soundCut() int64 {
+	if s.cutVideoOnly {
+		return 0
+	}
+	return s.editCut
 }
 
 // join appends a later part.
@@ -209,7 +217,7 @@ func (tr *prediction) placeClicks(s spec) {
 			}
 			c.Sample = ratio(c.T-a.StartNS, 1e9, rate)
 			c.T = a.StartNS + nanos(c.Sample, rate)
-			feed = append(feed, c.Sample-a.Delay+s.editCut*rate/1000)
+			feed = append(feed, c.Sample-a.Delay+s.soundCut()*rate/1000)
 			for _, h := range a.Holes {
 				if c.T > h.StartNS {
 					c.Sample -= ratio(h.DurNS, 1e9, rate)

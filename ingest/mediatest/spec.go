@@ -18,9 +18,10 @@ type spec struct {
 	live bool
 	// The file ends in the middle of the packet of this frame, if it is not 0.
 	cutAt int
-	// MP4 only: both streams begin this many milliseconds later than the media,
+	// MP4 only: the streams begin this many milliseconds later than the media,
 	// because the edit list says so.
-	editCut int64
+	editCut      int64
+	cutVideoOnly bool
 	// MP4 only: the edit list of late sound begins behind so many samples of
 	// priming instead of before them.
 	editPrime int64
@@ -210,6 +211,8 @@ func plan() []spec {
 			notes: "an empty edit delays the sound, and the next one cuts off the priming"},
 		{name: "mp4-edit-cut", file: "mp4-edit-cut.mp4", mux: mp4, parts: one(h264("2"), aac().told()), editCut: 520,
 			notes: "the edit list begins in the middle of a group of pictures and of an AAC frame"},
+		{name: "mp4-edit-cut-late", file: "mp4-edit-cut-late.mp4", mux: mp4, parts: one(h264("2").late(400), aac().told()), editCut: 520, cutVideoOnly: true,
+			notes: "the picture begins late and in the middle of a group: frames that are only there to be decoded have stamps after the start of the sound"},
 		{name: "mp4-rotate-90", file: "mp4-rotate-90.mp4", mux: mp4, parts: one(h264("2").turned(90).from(0, 50), aac().told().samples(96000))},
 		{name: "mp4-rotate-180", file: "mp4-rotate-180.mp4", mux: mp4, parts: one(h264("2").turned(180).from(0, 50), nil)},
 		{name: "mp4-rotate-270", file: "mp4-rotate-270.mp4", mux: mp4, parts: one(h264("0").turned(270).from(0, 50), nil)},
