@@ -452,6 +452,7 @@ func TestChurnKeepsMemoryFlat(t *testing.T) {
 	churn(40)
 	before := resident(t)
 	churn(160)
+	t.Logf("resident after 40: %d kB, after 200: %d kB", before>>10, resident(t)>>10)
 	// Each session holds 4 MB of weights: a leak of one in forty would show.
 	if after := resident(t); after-before > 16<<20 {
 		t.Errorf("resident memory grew from %d to %d kB over 160 sessions", before>>10, after>>10)
