@@ -54,12 +54,15 @@ const (
 // Need is what one consumer wants of a source.
 type Need struct {
 	Cadence Cadence
-	Period  time.Duration // EveryPeriod; EveryCut: the longest time without a moment, 0 for no limit
-	Hop     int           // EveryHop, in samples at Sound.Rate
-	Image   int           // index into decode.Outputs.Sizes, -1 for none
-	Sound   int           // index into decode.Outputs.Sounds, -1 for none
-	Window  int           // samples per channel; 0 for none
-	Place   Place
+	// Period of EveryPeriod. EveryCut: the longest time without a moment, 0 for
+	// no limit. EveryFrame: the period to go by if the source has no video, 0 for
+	// no moments then.
+	Period time.Duration
+	Hop    int // EveryHop, in samples at Sound.Rate
+	Image  int // index into decode.Outputs.Sizes, -1 for none
+	Sound  int // index into decode.Outputs.Sounds, -1 for none
+	Window int // samples per channel; 0 for none
+	Place  Place
 	// MinWindow is the number of real samples below which an EveryHop window is
 	// not worth a moment, unless it is the first of its Seg and the Seg's sound
 	// ends within it. A window without any real sample is never worth one.

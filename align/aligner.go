@@ -125,6 +125,9 @@ func New(out decode.Outputs, streams []ingest.Stream, needs []Need, opt Options)
 		if n.Cadence == EveryCut && image < 0 {
 			image = n.Image
 		}
+		if n.Cadence == EveryFrame && n.Period > 0 && !a.video.present {
+			n.Cadence = EveryPeriod
+		}
 		a.wants = append(a.wants, want{Need: n, index: i})
 	}
 	if a.cut != nil {
@@ -137,8 +140,8 @@ func New(out decode.Outputs, streams []ingest.Stream, needs []Need, opt Options)
 // check says why n cannot be served.
 func check(n Need, out decode.Outputs) error {
 	switch n.Cadence {
-	case EveryFrame, EveryGap:
-	case EveryCut:
+	case EveryGap:
+	case EveryFrame, EveryCut:
 		if n.Period < 0 {
 			return fmt.Errorf("period %v is negative", n.Period)
 		}

@@ -15,9 +15,9 @@ import (
 // counts little, and a histogram of colours, which motion hardly changes. Their
 // mean is the distance of two frames, 0..1.
 //
-// The threshold is the larger of a floor and a multiple of the median distance
-// of the last frames, so that wild motion, noise, or a test pattern that changes
-// with every frame raises it. And a cut must last: a frame counts only if each
+// The threshold is the largest of a floor and a multiple of the median distance
+// of the last frames and of the distance to the next one, so that wild motion,
+// noise, or a test pattern that changes with every frame raises it. And a cut must last: a frame counts only if each
 // of the lookBack frames in front differs from it and from the lookAhead frames
 // behind it. That rules out flashes and single damaged frames of up to lookAhead
 // frames in length, and costs lookAhead frames of delay. Of two cuts closer
@@ -25,13 +25,13 @@ import (
 const (
 	side      = 16 // cells of a thumbnail, each way
 	reach     = 2  // shifts that are tried, in cells, each way
-	bins      = 64 // 4 levels each of red, green and blue
+	bins      = 9  // centred 32 levels apart
 	lookBack  = 3
 	lookAhead = 2
 	signs     = 8 // signatures kept: at least lookBack+1+lookAhead
 	recent    = 15
 
-	cutFloor = 0.18
+	cutFloor = 0.16
 	cutRatio = 3.0
 	cutFull  = 0.5 // the distance that counts as strength 1
 )
@@ -40,8 +40,8 @@ const (
 type signature struct {
 	at   time.Duration
 	luma [side * side]uint8
-	hist [bins]uint16 // sums to samplesPerFrame
-	none bool         // the frame had no image
+	hist [3][bins]uint16 // each sums to 32*samplesPerFrame
+	none bool            // the frame had no image
 }
 
 // Two by two pixels are read per cell.
@@ -73,7 +73,7 @@ func (c *cutter) add(n int, f *decode.Frame) {
 
 // read fills s from im.
 func (s *signature) read(im decode.Image) {
-	s.hist = [bins]uint16{}
+	s.hist = [3][bins]uint16{}
 	for cy := range side {
 		// A quarter and three quarters of the cell.
 		y0, y1 := (4*cy+1)*im.H/(4*side), (4*cy+3)*im.H/(4*side)
@@ -84,7 +84,11 @@ func (s *signature) read(im decode.Image) {
 				px := im.Pix[3*p : 3*p+3 : 3*p+3]
 				r, g, b := int(px[0]), int(px[1]), int(px[2])
 				sum += 77*r + 150*g + 29*b // BT.601, in 256ths
-				s.hist[r>>6<<4|g>>6<<2|b>>6]++
+				for c, v := range px {
+					bin, part := v>>5, uint16(v&31)
+					s.hist[c][bin] += 32 - part
+					s.hist[c][bin+1] += part
+				}
 			}
 			s.luma[cy*side+cx] = uint8(sum >> 10)
 		}
@@ -97,8 +101,10 @@ func distance(a, b *signature) float64 {
 		return 0
 	}
 	h := 0
-	for i := range a.hist {
-		h += max(int(a.hist[i])-int(b.hist[i]), 0)
+	for c := range a.hist {
+		for i, v := range a.hist[c] {
+			h += max(int(v)-int(b.hist[c][i]), 0)
+		}
 	}
 	best := 255 * side * side // sum of differences over a full thumbnail
 	for dy := -reach; dy <= reach; dy++ {
@@ -122,7 +128,7 @@ func distance(a, b *signature) float64 {
 	}
 	// Unrelated pictures differ by about a quarter of the range in the mean.
 	luma := min(1, float64(best)/(side*side*255)*4)
-	return (luma + float64(h)/samplesPerFrame) / 2
+	return (luma + float64(h)/(3*32*samplesPerFrame)) / 2
 }
 
 // strength returns the strength of the cut in front of frame n, 0 if there is
@@ -131,6 +137,9 @@ func distance(a, b *signature) float64 {
 func (c *cutter) strength(n, last int, limit time.Duration) float64 {
 	d := distance(&c.signs[(n-1)%signs], &c.signs[n%signs])
 	threshold := max(cutFloor, cutRatio*c.median())
+	if next := &c.signs[(n+1)%signs]; n < last && next.at < limit && d >= threshold {
+		threshold = max(threshold, cutRatio*distance(&c.signs[n%signs], next))
+	}
 	if d >= threshold {
 		lasting := d
 		for i := max(0, n-lookBack); i < n; i++ {

@@ -28,6 +28,10 @@ type Need struct {
 	Window    int          // samples per channel
 	MinWindow int
 	Place     align.Place
+	// Partial asks for moments that lack what Image or Window name as well: times
+	// of a period at which nothing is shown, frames of a source without sound.
+	// Without it the family is only called when both are there.
+	Partial bool
 }
 
 // Info names the model behind an event, for the header of the results.
