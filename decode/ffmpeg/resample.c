@@ -4,10 +4,6 @@
 #include <libavutil/mem.h>
 #include <libavutil/opt.h>
 
-// A Kaiser window of this length and shape keeps the band below 0.8 of the lower
-// Nyquist frequency flat and everything that folds into it more than 90 dB down
-// (resample_test.go measures it).
-#define TAPS 48
 #define BETA 10.0
 #define CUTOFF 0.95
 
@@ -37,7 +33,7 @@ int sh_swr_new(SwrContext **out, const AVFrame *f, int rate, int channels) {
     av_opt_set_double(s, "rematrix_maxval", 1.0, 0);
     av_opt_set_sample_fmt(s, "internal_sample_fmt",
                           av_get_bytes_per_sample(f->format) > 4 ? AV_SAMPLE_FMT_DBLP : AV_SAMPLE_FMT_FLTP, 0);
-    av_opt_set_int(s, "filter_size", TAPS, 0);
+    av_opt_set_int(s, "filter_size", SH_SWR_TAPS, 0);
     av_opt_set_double(s, "kaiser_beta", BETA, 0);
     av_opt_set_double(s, "cutoff", CUTOFF, 0);
     av_opt_set_int(s, "exact_rational", 1, 0);

@@ -54,6 +54,12 @@ func (r *resampler) drain(pool *decode.Pool, in int64) (*decode.Block, error) {
 	if want <= 0 {
 		return nil, nil
 	}
+	if short := r.filter() + 2 - in; r.rate != r.from && short > 0 {
+		// The resampler does not begin before it has seen a whole filter.
+		if err := averror(C.swr_inject_silence(r.c, C.int(short))); err != nil {
+			return nil, err
+		}
+	}
 	b := pool.Block(r.rate, r.channels, want)
 	p := unsafe.Pointer(unsafe.SliceData(b.PCM.Data))
 	got := 0
@@ -71,6 +77,11 @@ func (r *resampler) drain(pool *decode.Pool, in int64) (*decode.Block, error) {
 	runtime.KeepAlive(b)
 	clear(b.PCM.Data[got*r.channels:])
 	return r.keep(b, want)
+}
+
+// filter is an upper bound of the filter's length in input samples.
+func (r *resampler) filter() int64 {
+	return int64(C.SH_SWR_TAPS) * int64(max(1, (r.from+r.rate-1)/r.rate))
 }
 
 // keep counts n samples of b and cuts it to them.
