@@ -30,7 +30,7 @@ test: ## all tests, with the race detector
 
 bench: build ## speed and memory as ratios against ffmpeg, and Go benchmarks
 	@$(ENV) go test -run '^$$' -bench . -benchmem ./...
-	@$(ENV) .ci/bench
+	@$(ENV) go test -tags bench -run TestRatios -v -count 1 -timeout 30m ./cmd/seehear
 
 fuzz: ## each fuzz target for FUZZ (20s)
 	@$(ENV) .ci/fuzz $(FUZZ)
@@ -39,7 +39,7 @@ lint: ## vet, staticcheck and the rest, with the arrows between packages
 	@$(ENV) .ci/lint
 
 proof: build ## the long proofs: a 60-minute file, memory, every clip
-	@$(ENV) .ci/proof
+	@$(ENV) go test -tags proof -run "TestPeakMemory|TestSixtyMinutes" -v -count 1 -timeout 60m ./cmd/seehear
 
 fresh: ## make run and make test in bare Debian 12 and 13 roots (needs root, debootstrap)
 	@.ci/fresh

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.uber.org/goleak"
+
+	"github.com/seehear/seehear/decode/ffmpeg"
+	"github.com/seehear/seehear/infer/ort"
+	"github.com/seehear/seehear/ingest/av"
+	"github.com/seehear/seehear/sinks/encode"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	demo = "../../docs/demo/demo.mp4"
+	pack = "../../models/fixture"
+)
+
+// seehear runs the command in this process.
+func seehearRun(t *testing.T, stop <-chan struct{}, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(context.Background(), args, streams{strings.NewReader(""), &out, &errs}, stop)
+	noHandles(t)
+	return code, out.String(), errs.String()
+}
+
+// noHandles asserts that every C object of every adapter was freed: goleak
+// cannot see those.
+func noHandles(t *testing.T) {
+	t.Helper()
+	for name, n := range map[string]int64{
+		"ingest/av": av.Handles(), "decode/ffmpeg": ffmpeg.Handles(), "sinks/encode": encode.Handles(), "infer/ort": ort.Handles(),
+	} {
+		if n != 0 {
+			t.Errorf("%s: %d C handles are still open", name, n)
+		}
+	}
+}
+
+// lines reads results and checks each line against the published schema.
+func lines(t *testing.T, path string) []map[string]any {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, err := jsonschema.NewCompiler().Compile("../../docs/results.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []map[string]any
+	for i, line := range strings.Split(strings.TrimSuffix(string(b), "\n"), "\n") {
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(line))
+		if err != nil {
+			t.Fatalf("%s:%d: %v", path, i+1, err)
+		}
+		if err := schema.Validate(v); err != nil {
+			t.Fatalf("%s:%d: %v", path, i+1, err)
+		}
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+func noParts(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".part") || strings.HasSuffix(path, ".spool") {
+			t.Errorf("left behind: %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnnotateDemo(t *testing.T) {
+	dir := t.TempDir()
+	code, stdout, stderr := seehearRun(t, nil, "annotate", "--models", pack, "--faces", "-o", dir, demo)
+	if code != exitOK {
+		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	if !strings.Contains(stdout, filepath.Join(dir, "demo", "report.html")) {
+		t.Errorf("the report is not named: %q", stdout)
+	}
+	if !strings.Contains(stderr, "fixtures") {
+		t.Errorf("standard error does not say that the models are fixtures: %q", stderr)
+	}
+	for _, f := range []string{"results.jsonl", "captions.vtt", "sounds.vtt", "annotated.mp4", "report.html", doneName} {
+		if info, err := os.Stat(filepath.Join(dir, "demo", f)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	noParts(t, dir)
+	all := lines(t, filepath.Join(dir, "demo", "results.jsonl"))
+	kinds := map[string]int{}
+	for _, l := range all[1 : len(all)-1] {
+		kinds[l["kind"].(string)]++
+		if l["model"] != nil && l["model"] != "" && l["fixture"] != true {
+			t.Fatalf("a result of a fixture does not say so: %v", l)
+		}
+	}
+	for _, k := range []string{"sound", "heatmap", "caption", "cut", "speech"} {
+		if kinds[k] == 0 {
+			t.Errorf("no %s among the results: %v", k, kinds)
+		}
+	}
+	if kinds["cut"] != 5 {
+		t.Errorf("%d cuts, want 5: the first frame and four scene changes", kinds["cut"])
+	}
+	sum := all[len(all)-1]["summary"].(map[string]any)
+	if sum["complete"] != true || sum["frames"] != 562.0 || sum["drops"] != 0.0 {
+		t.Errorf("summary: %v", sum)
+	}
+
+	// A second run has nothing to do; --force does it again, to the same bytes.
+	before, err := os.ReadFile(filepath.Join(dir, "demo", "results.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, _ = seehearRun(t, nil, "annotate", "--models", pack, "--faces", "-o", dir, "--json", demo)
+	if code != exitOK || !strings.Contains(stdout, `"skipped":1`) {
+		t.Errorf("second run: exit %d, %s", code, stdout)
+	}
+	for _, n := range []int{1, 2} {
+		was := runtime.GOMAXPROCS(n)
+		other := t.TempDir()
+		code, _, stderr = seehearRun(t, nil, "annotate", "--models", pack, "--faces", "-o", other, "--outputs", "jsonl", demo)
+		runtime.GOMAXPROCS(was)
+		after, err := os.ReadFile(filepath.Join(other, "demo", "results.jsonl"))
+		if code != exitOK || err != nil {
+			t.Fatalf("GOMAXPROCS=%d: exit %d, %v\n%s", n, code, err, stderr)
+		}
+		if !bytes.Equal(before, after) {
+			t.Errorf("GOMAXPROCS=%d gives other bytes", n)
+		}
+	}
+}
+
+func TestBadInputs(t *testing.T) {
+	dir, out := t.TempDir(), t.TempDir()
+	file := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good, err := os.ReadFile(demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	noise := make([]byte, 20000)
+	for i := range noise {
+		noise[i] = byte(i * i >> 3)
+	}
+	// A PNG header that claims 65,536 x 65,536 pixels.
+	wide := append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x01\x00\x00\x00\x01\x00\x00\x08\x02\x00\x00\x00"), make([]byte, 400)...)
+	bad := []string{
+		filepath.Join(dir, "missing.mp4"),
+		file("empty.mp4", nil),
+		file("text.mp4", []byte(strings.Repeat("this is not a video\n", 100))),
+		file("noise.mp4", noise),
+		file("wide.png", wide),
+		file("headless.mp4", good[len(good)/2:]),
+		t.TempDir(),
+	}
+	for _, in := range bad {
+		code, stdout, stderr := seehearRun(t, nil, "annotate", "--models", "none", "-o", out, in)
+		if code != exitAll {
+			t.Errorf("%s: exit %d, want %d\n%s%s", in, code, exitAll, stdout, stderr)
+		}
+		if n := strings.Count(stderr, "\n"); n != 1 || !strings.Contains(stderr, filepath.Base(in)) {
+			t.Errorf("%s: want one line that names it, got %q", in, stderr)
+		}
+		code, _, _ = seehearRun(t, nil, "probe", in)
+		if code != exitAll {
+			t.Errorf("probe %s: exit %d, want %d", in, code, exitAll)
+		}
+	}
+	if left, err := os.ReadDir(out); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+	code, stdout, _ := seehearRun(t, nil, append([]string{"annotate", "--models", "none", "--outputs", "jsonl", "--json", "-o", out}, append(bad, demo)...)...)
+	if code != exitSome || !strings.Contains(stdout, fmt.Sprintf(`"failed":%d`, len(bad))) || !strings.Contains(stdout, `"done":1`) {
+		t.Errorf("bad inputs and a good one: exit %d, %s", code, stdout)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range [][]string{
+		{}, {"annotate"}, {"nonsense"}, {"annotate", "--outputs", "gif", demo}, {"annotate", "-j", "0", demo}, {"probe", "--rate", "0", demo},
+	} {
+		if code, _, stderr := seehearRun(t, nil, args...); code != exitUsage || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%v: exit %d, %q", args, code, stderr)
+		}
+	}
+	if code, stdout, _ := seehearRun(t, nil, "--help"); code != exitOK || !strings.Contains(stdout, "annotate") {
+		t.Errorf("--help: exit %d", code)
+	}
+}
+
+func TestModelsMissing(t *testing.T) {
+	code, _, stderr := seehearRun(t, nil, "annotate", "--models", filepath.Join(t.TempDir(), "nowhere"), "-o", t.TempDir(), demo)
+	if code != exitAll || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "nowhere") {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+}
+
+// TestSoftStop: what is decoded is finished, and every file that has its final
+// name is whole and says that it is not all.
+func TestSoftStop(t *testing.T) {
+	stop := make(chan struct{})
+	close(stop)
+	// Asked before anything began: nothing is begun.
+	if code, _, _ := seehearRun(t, stop, "annotate", "--models", "none", "-o", t.TempDir(), demo); code != exitInterrupted {
+		t.Errorf("exit %d, want %d", code, exitInterrupted)
+	}
+}
+
+// TestStdin: standard input is spooled for the second pass and the spool removed.
+func TestStdin(t *testing.T) {
+	f, err := os.Open(demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	dir := t.TempDir()
+	var out, errs bytes.Buffer
+	code := run(context.Background(), []string{"annotate", "--models", pack, "--outputs", "jsonl,mp4", "-o", dir, "-"}, streams{f, &out, &errs}, nil)
+	noHandles(t)
+	if code != exitOK {
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	noParts(t, dir)
+	all := lines(t, filepath.Join(dir, "stdin", "results.jsonl"))
+	if sum := all[len(all)-1]["summary"].(map[string]any); sum["frames"] != 562.0 {
+		t.Errorf("summary: %v", sum)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "stdin", "annotated.mp4")); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/seehear/seehear"
+	"github.com/seehear/seehear/decode"
+	"github.com/seehear/seehear/ingest"
+	"github.com/seehear/seehear/sinks"
+	"github.com/seehear/seehear/sinks/jsonl"
+	"github.com/seehear/seehear/sinks/overlay"
+	"github.com/seehear/seehear/sinks/report"
+	"github.com/seehear/seehear/sinks/webvtt"
+)
+
+// job is the annotation of one input.
+type job struct {
+	cmd   *annotateCmd
+	net   *network
+	in    input
+	dir   string
+	stdin io.Reader
+	log   *slog.Logger
+	stop  softStop
+}
+
+func (j *job) run(ctx context.Context, bars *progress) outcome {
+	shown := ingest.Redact(j.in.name)
+	o := outcome{Source: shown, Folder: j.dir}
+	fail := func(err error) outcome {
+		o.Outcome, o.Error = "failed", err.Error()
+		return o
+	}
+	if j.in.err != nil {
+		return fail(j.in.err)
+	}
+	if j.stop.asked() {
+		o.Outcome = "interrupted"
+		return o
+	}
+	if slices.Contains(j.cmd.Outputs, "report") {
+		o.report = filepath.Join(j.dir, "report.html")
+	}
+	mark := j.cmd.fingerprint(j.in, j.net)
+	if !j.cmd.Force && mark.done(j.dir) {
+		o.Outcome = "skipped"
+		return o
+	}
+	b := bars.bar(shown)
+	defer b.done()
+	began := time.Now()
+	sum, err := j.annotate(ctx, shown, b)
+	o.Wall = time.Since(began).Seconds()
+	o.Media, o.Events = sum.Duration.Seconds(), sum.Events
+	o.Speed = o.Media / max(o.Wall, 1e-3)
+	switch {
+	case err != nil:
+		return fail(err)
+	case !sum.Complete:
+		o.Outcome = "interrupted"
+		return o
+	}
+	if err := writeDone(j.dir, mark); err != nil {
+		return fail(err)
+	}
+	o.Outcome = "done"
+	return o
+}
+
+// annotate runs the pipeline over the input into the job's folder.
+func (j *job) annotate(ctx context.Context, shown string, b *bar) (sinks.Summary, error) {
+	if err := j.clear(); err != nil {
+		return sinks.Summary{}, err
+	}
+	wants := func(o string) bool { return slices.Contains(j.cmd.Outputs, o) }
+	draws := wants("mp4") || wants("png") || wants("report")
+
+	name, stdin := j.in.name, j.stdin
+	if name == "-" && draws {
+		// The second pass needs the input again: what is read is kept aside.
+		spool, err := os.CreateTemp(j.dir, "stdin-*.spool")
+		if err != nil {
+			return sinks.Summary{}, fmt.Errorf("annotate: %w", err)
+		}
+		defer os.Remove(spool.Name())
+		defer spool.Close()
+		stdin, name = io.TeeReader(j.stdin, spool), spool.Name()
+	}
+	open := j.cmd.watched(j.in.name, stdin, j.log, func(d time.Duration) { b.next("analysing", d) })
+
+	var out []sinks.Sink
+	if wants("jsonl") {
+		out = append(out, jsonl.New(j.dir))
+	}
+	if wants("vtt") {
+		out = append(out, webvtt.New(j.dir, webvtt.Options{}))
+	}
+	if draws {
+		draw := overlay.New(j.drawing(wants, j.cmd.opener(name, nil, j.log), func(done, total time.Duration) {
+			if done == 0 {
+				b.next("drawing", total)
+			}
+			b.reached(done)
+		}))
+		out = append(out, draw)
+		if wants("report") {
+			out = append(out, report.New(report.Config{
+				Path:  filepath.Join(j.dir, "report.html"),
+				Media: func() report.Media { return j.media(draw) },
+			}))
+		}
+	}
+	sum, err := seehear.Run(ctx, seehear.Pipeline{
+		Source:   shown,
+		Open:     open,
+		Families: j.net.families,
+		Sinks:    out,
+		Cuts:     true,
+		Gaps:     true,
+		Soft:     j.stop,
+		Progress: b.reached,
+	})
+	if errors.Is(err, decode.ErrNothingDecoded) || errors.Is(err, ingest.ErrNoMedia) || (err != nil && sum.Frames == 0 && sum.Samples == 0) {
+		// Nothing was found out: leave no folder that looks as if.
+		_ = j.clear()
+		_ = os.Remove(j.dir)
+	}
+	return sum, err
+}
+
+// The report embeds a video of its own size, small enough for a page.
+const smallVideo = 480
+
+// drawing says what the second pass makes.
+func (j *job) drawing(wants func(string) bool, open func(context.Context, decode.Outputs) (*decode.Reader, error), reached func(done, total time.Duration)) overlay.Config {
+	c := overlay.Config{Dir: j.dir, Open: open, Progress: reached}
+	if wants("mp4") {
+		c.Videos = append(c.Videos, overlay.Video{Name: overlay.VideoName, MaxHeight: 1080})
+	}
+	if wants("report") {
+		c.Videos = append(c.Videos, overlay.Video{Name: overlay.SmallVideoName, MaxHeight: smallVideo})
+		c.ThumbWidth = 320
+	}
+	if wants("png") {
+		c.Faces = true
+		switch j.cmd.HeatmapFrames {
+		case "cuts":
+			c.Heatmaps = overlay.AtCuts
+		case "all":
+			c.Heatmaps = overlay.Every
+		}
+	}
+	return c
+}
+
+// media is what the report shows of the second pass: the small video inside the
+// page if it is small enough, else the video that lies beside it.
+func (j *job) media(draw *overlay.Sink) report.Media {
+	r := draw.Result()
+	m := report.Media{Thumbs: map[ingest.Stamp][]byte{}}
+	for _, t := range r.Thumbs {
+		if t.Kind == overlay.FrameThumb {
+			m.Thumbs[t.Stamp] = t.JPEG
+		}
+	}
+	for _, v := range r.Videos {
+		if v.Asked == overlay.SmallVideoName {
+			m.Embed = filepath.Join(j.dir, v.Name)
+		}
+		if m.Beside == "" {
+			m.Beside = v.Name
+		}
+	}
+	return m
+}
+
+// clear makes the folder and removes what an earlier run left in it, so that
+// nothing old is taken for a result of this run.
+func (j *job) clear() error {
+	if err := os.MkdirAll(j.dir, 0o755); err != nil {
+		return fmt.Errorf("annotate: %w", err)
+	}
+	for _, pattern := range []string{
+		doneName, "results.jsonl*", "captions.vtt*", "sounds.vtt*", "annotated*.mp4*", "report.html*",
+		"heatmaps/*.png*", "faces/*.png*", "stdin-*.spool",
+	} {
+		files, err := filepath.Glob(filepath.Join(j.dir, pattern))
+		if err != nil { // a folder whose name is a broken pattern
+			return fmt.Errorf("annotate: %s: %w", j.dir, err)
+		}
+		for _, f := range files {
+			if err := os.Remove(f); err != nil {
+				return fmt.Errorf("annotate: %w", err)
+			}
+		}
+	}
+	for _, sub := range []string{"heatmaps", "faces"} {
+		_ = os.Remove(filepath.Join(j.dir, sub)) // only if empty
+	}
+	return nil
+}
+
+func writeDone(dir string, f fingerprint) error {
+	b, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return fmt.Errorf("annotate: %w", err)
+	}
+	p, err := sinks.Create(filepath.Join(dir, doneName))
+	if err != nil {
+		return fmt.Errorf("annotate: %w", err)
+	}
+	_, err = p.Write(append(b, '\n'))
+	if err = p.End(err); err != nil {
+		return fmt.Errorf("annotate: %w", err)
+	}
+	return nil
+}

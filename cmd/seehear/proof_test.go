@@ -1,0 +1,54 @@
+//go:build proof
+
+package main
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+// TestPeakMemory: at most 350 MB without models, and no more for a file ten times
+// as long.
+func TestPeakMemory(t *testing.T) {
+	bin, clip := binary(t), clip1080(t, 30)
+	out := t.TempDir()
+	peak := func(path string) int64 {
+		return measure(t, bin, "annotate", "--force", "--models", "none", "--outputs", "jsonl", "-o", out, path).rss
+	}
+	short, long := peak(clip), peak(looped(t, clip, 10))
+	t.Logf("peak memory: %.1f MB for 30 s, %.1f MB for 300 s", float64(short)/1e6, float64(long)/1e6)
+	if short > 350e6 || long > 350e6 {
+		t.Error("more than 350 MB")
+	}
+	if float64(long) > 1.1*float64(short)+5e6 {
+		t.Error("a longer file takes more memory")
+	}
+}
+
+// TestSixtyMinutes: resident memory is flat over an hour of media.
+func TestSixtyMinutes(t *testing.T) {
+	bin := binary(t)
+	minute := synth(t, "minute.mp4", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=60",
+		"-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=44100:duration=60",
+		"-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac")
+	hour := looped(t, minute, 60)
+	next := 60.0
+	xs, rss := residentWhile(t, func(line []byte) (float64, bool) {
+		var l struct {
+			T *float64 `json:"t"`
+		}
+		if json.Unmarshal(line, &l) != nil || l.T == nil || *l.T < next {
+			return 0, false
+		}
+		next = *l.T + 10
+		return *l.T, true
+	}, bin, "probe", "--json", hour)
+	if len(xs) < 300 {
+		t.Fatalf("only %d samples of memory over the hour", len(xs))
+	}
+	per10 := slope(xs, rss) * 600 / 1e6
+	t.Logf("resident memory: %+.3f MB per 10 minutes of media, %.1f MB at the end, over %d samples", per10, rss[len(rss)-1]/1e6, len(rss))
+	if per10 >= 1 {
+		t.Error("memory grows by 1 MB or more per 10 minutes")
+	}
+}

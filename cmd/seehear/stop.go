@@ -1,0 +1,45 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// softStop is closed when the person asks to stop: what is decoded is finished
+// and every file is ended properly.
+type softStop <-chan struct{}
+
+func (s softStop) asked() bool {
+	select {
+	case <-s:
+		return true
+	default:
+		return false
+	}
+}
+
+// listen turns the first interrupt into a soft stop and the second into an exit
+// at once. Its goroutine lives as long as the process.
+func listen() <-chan struct{} {
+	stop := make(chan struct{})
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		close(stop)
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
+	return stop
+}
+
+func newLogger(w io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	if level == "off" || l.UnmarshalText([]byte(level)) != nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+}
