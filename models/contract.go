@@ -107,6 +107,30 @@ func check(m *Model, role string, f *onnx.File, classes map[string]int, sizes ma
 	if m.Family == "soundnet" && heads == 0 {
 		return errors.New("it has none of the outputs objects, scenes and events")
 	}
+	if m.Family == "caption" && role == "decoder" && m.Decode.Layout == "optimum" {
+		return checkPast(m, g, f)
+	}
+	return nil
+}
+
+// checkPast wants keys and values of every layer, in and out.
+func checkPast(m *Model, g Graph, f *onnx.File) error {
+	has := func(values []onnx.Value, renamed map[string]string, form string, i int, kv string) bool {
+		return slices.ContainsFunc([]string{"", "decoder."}, func(part string) bool {
+			name := export(renamed, fmt.Sprintf(form, i, part, kv))
+			return slices.ContainsFunc(values, func(v onnx.Value) bool { return v.Name == name })
+		})
+	}
+	for i := range m.Decode.Layers {
+		for _, kv := range []string{"key", "value"} {
+			if !has(f.Inputs, g.Inputs, "past_key_values.%d.%s%s", i, kv) {
+				return fmt.Errorf("input past_key_values.%d.%s is missing, and the manifest says %d layers", i, kv, m.Decode.Layers)
+			}
+			if !has(f.Outputs, g.Outputs, "present.%d.%s%s", i, kv) {
+				return fmt.Errorf("output present.%d.%s is missing, and the manifest says %d layers", i, kv, m.Decode.Layers)
+			}
+		}
+	}
 	return nil
 }
 
@@ -275,7 +299,7 @@ func contract(m *Model, role string, classes map[string]int) (in, out []tensor, 
 // holds the first step and the later ones in one graph. Keys and values of the
 // decoder's own attention are called past_key_values.N.key, or, in exports that
 // keep those of the encoder's states too, past_key_values.N.decoder.key; both are
-// known here, as optional, and at least one is asked for.
+// known here as optional, and checkPast wants one of them.
 func optimum(m *Model, role string, image tensor, own func(string) dim) (in, out []tensor) {
 	states, hidden := named("states"), named("hidden")
 	if role == "encoder" {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -32,7 +33,8 @@ type Candidate struct {
 }
 
 // Search lists the places in the order in which they are tried. Nothing is
-// loaded, save that the system's own loader can only be asked by loading.
+// loaded, save that the system's own loader can only be asked by loading: it is
+// left alone if something was found before it.
 func Search(explicit string) []Candidate {
 	var list []Candidate
 	add := func(from, path string, demanded bool) {
@@ -63,6 +65,9 @@ func Search(explicit string) []Candidate {
 		add("cache", filepath.Join(dir, "onnxruntime-"+Version, libraryName()), false)
 	}
 	c := Candidate{From: "system", Path: libraryName()}
+	if slices.ContainsFunc(list, func(c Candidate) bool { return c.Found || c.Demanded }) {
+		return append(list, c)
+	}
 	if lib, err := load(c.Path); err == nil {
 		c.Found, c.Path, c.Version = true, lib.Path, lib.Version
 	} else if !errors.Is(err, errNotFound) {
