@@ -235,4 +235,3 @@ func TestClipsLikePillow(t *testing.T) {
 		}
 	}
 }
-
