@@ -217,25 +217,8 @@ func (f *Family) Resolve(ctx context.Context, st infer.State, m *align.Moment, _
 // hear runs the gate over the steps of a window.
 func (f *Family) hear(ctx context.Context, s *state, m *align.Moment) error {
 	start := ingest.Samples(m.Wave.At-s.origin, f.gate.rate)
-	hole := start - s.cut.end - int64(len(s.rest))
-	if hole >= 0 && hole <= int64(longestHole/time.Second)*int64(f.gate.rate) {
-		// What seemed to be the end was a gap, as are windows that were not
-		// worth a moment or, live, dropped. The gate hears silence there.
-		if err := f.steps(ctx, s, s.rest); err != nil {
-			return err
-		}
-		clear(s.window)
-		for ; hole > 0; hole -= min(hole, int64(len(s.window))) {
-			if err := f.steps(ctx, s, s.window[:min(hole, int64(len(s.window)))]); err != nil {
-				return err
-			}
-		}
-	} else {
-		if err := f.end(ctx, s); err != nil {
-			return err
-		}
-		s.hidden = f.gate.open()
-		s.cut.jump(start)
+	if err := f.reach(ctx, s, start); err != nil {
+		return err
 	}
 	_, real, err := f.packer.Pack(s.window, m.Wave)
 	if err != nil {
@@ -248,6 +231,51 @@ func (f *Family) hear(ctx context.Context, s *state, m *align.Moment) error {
 	s.rest = append(s.rest[:0], s.window[whole:]...)
 	s.real = real - whole
 	return f.steps(ctx, s, s.window[:whole])
+}
+
+// reach takes the gate from what it heard last to sample start, where the next
+// window begins: mostly there already. Otherwise the source had a hole, in which
+// windows were not worth a moment, or, live, moments were dropped.
+func (f *Family) reach(ctx context.Context, s *state, start int64) error {
+	hole := start - s.cut.end - int64(len(s.rest))
+	if hole >= 0 { // what seemed to be the end of the source was none
+		if err := f.steps(ctx, s, s.rest); err != nil {
+			return err
+		}
+		s.rest, s.real = s.rest[:0], 0
+	}
+	if hole >= 0 && hole <= int64(longestHole/time.Second)*int64(f.gate.rate) {
+		return f.silence(ctx, s, hole)
+	}
+	// Enough of it to end a stretch and to open the next with its pad.
+	if hole > 0 {
+		if err := f.silence(ctx, s, f.limits.minPause+int64(f.gate.step)); err != nil {
+			return err
+		}
+		start -= f.limits.pad
+	}
+	if err := f.end(ctx, s); err != nil {
+		return err
+	}
+	s.hidden = f.gate.open()
+	s.cut.jump(start)
+	if hole > 0 {
+		return f.silence(ctx, s, f.limits.pad)
+	}
+	return nil
+}
+
+// silence lets the gate hear n samples of silence.
+func (f *Family) silence(ctx context.Context, s *state, n int64) error {
+	clear(s.window)
+	for n > 0 {
+		part := s.window[:min(n, int64(len(s.window)))]
+		if err := f.steps(ctx, s, part); err != nil {
+			return err
+		}
+		n -= int64(len(part))
+	}
+	return nil
 }
 
 // steps runs the gate over pcm, whose last step may be short.
