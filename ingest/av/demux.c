@@ -239,6 +239,9 @@ int demux_open(demux *d, const char *url, const char *formats, const char *proto
         // Both would take our AVIOContext for an HTTP connection of FFmpeg's.
         av_dict_set(&opt, "http_persistent", "0", 0);
         av_dict_set(&opt, "http_multiple", "0", 0);
+        // The gate confines local files to the playlist's folder; by extension,
+        // FFmpeg would refuse the usual names of keys.
+        av_dict_set(&opt, "allowed_extensions", "ALL", 0);
     }
     ret = avformat_open_input(&d->fc, url, d->format, &opt); // frees fc if it fails
     av_dict_free(&opt);
