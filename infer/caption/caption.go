@@ -44,7 +44,7 @@ type Config struct {
 	Vocabulary []byte
 	Sessions   map[string]infer.Session // "encoder" and "decoder"; they stay the caller's
 
-	Every Every // scene
+	Every Every // "scene"
 	// Live gives a caption out at once. Otherwise it is kept until the next one
 	// says how long it held.
 	Live bool
@@ -54,15 +54,15 @@ type Config struct {
 // sceneLimit is the longest that a picture without a cut goes without a caption.
 const sceneLimit = 10 * time.Second
 
-// Every says when a caption is made. The zero value is [Scene].
+// Every says when a caption is made. The zero value is "scene".
 type Every struct {
 	Cadence align.Cadence
 	Period  time.Duration
 }
 
-// Scene asks for a caption of every scene, and of the same scene again after ten
+// scene asks for a caption of every scene, and of the same scene again after ten
 // seconds.
-var Scene = Every{Cadence: align.EveryCut, Period: sceneLimit}
+var scene = Every{Cadence: align.EveryCut, Period: sceneLimit}
 
 // ParseEvery reads the value of a flag: "frame", "scene", or a duration such as
 // "2s".
@@ -71,7 +71,7 @@ func ParseEvery(s string) (Every, error) {
 	case "frame":
 		return Every{Cadence: align.EveryFrame}, nil
 	case "scene":
-		return Scene, nil
+		return scene, nil
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d <= 0 {
@@ -168,7 +168,7 @@ func needOf(c Config) (infer.Need, error) {
 	}
 	every := c.Every
 	if every == (Every{}) {
-		every = Scene
+		every = scene
 	}
 	switch every.Cadence {
 	case align.EveryFrame, align.EveryCut:

@@ -1,6 +1,7 @@
 package caption
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -94,5 +95,64 @@ func TestRenamedTensors(t *testing.T) {
 	}
 	if _, err := w.search.find(t.Context(), w.run, f.rules); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Once the memory is there, a caption's tensors cost nothing.
+func TestDecodingAllocatesNothing(t *testing.T) {
+	m := toy{seed: 1, vocab: 9, cells: 4}
+	for _, layout := range []string{"step", "optimum"} {
+		encoder, decoder := stepGraphs(m, false)
+		if layout == "optimum" {
+			m.cells = 0 // the toy's graph leaves their number open
+			encoder, decoder = optimumGraphs(m, optimumKind{})
+		}
+		c := config(layout, m, still{encoder}, still{decoder})
+		c.Model.Decode.Stop = -1
+		f := family(t, c)
+		w := f.works.Take()
+		im := picture(1)
+		n := testing.AllocsPerRun(5, func() {
+			if err := w.run.encode(t.Context(), im); err != nil {
+				t.Fatal(err)
+			}
+			sentence, err := w.search.find(t.Context(), w.run, f.rules)
+			if err != nil || len(sentence) != f.rules.max {
+				t.Fatalf("%d tokens, %v", len(sentence), err)
+			}
+		})
+		if n > 0 {
+			t.Errorf("%s: %v allocations", layout, n)
+		}
+	}
+}
+
+// still writes nothing: all tokens are as likely.
+type still struct{ *graph }
+
+func (s still) Run(_ context.Context, _, out []*infer.Tensor) error {
+	for i, o := range out {
+		if o != nil && o.F32 == nil {
+			return fmt.Errorf("no memory for %s", s.out[i].Name)
+		}
+	}
+	return nil
+}
+
+// A vocabulary of GPT-2's size and a beam of four, without the network.
+func BenchmarkChoose(b *testing.B) {
+	const vocab, rows = 50257, 4
+	out := stepped{vocab: vocab}
+	m := toy{seed: 1, vocab: vocab}
+	s := &search{}
+	for i := range rows {
+		out.logits = append(out.logits, m.logits([]int64{int64(i)})...)
+		s.active = append(s.active, -1)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.choose(out, rows); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

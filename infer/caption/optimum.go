@@ -178,7 +178,7 @@ type optimumRun struct {
 	shapes   [][4]int64
 	ones     []int64
 	place    []int64
-	cached   [1]bool
+	cached   []bool  // not an array: what is lent to C must lie in memory without pointers
 	sentence []int64 // rows of all tokens so far, for a graph without pasts
 	swap     []int64
 	length   int // tokens fed
@@ -203,6 +203,7 @@ func (n *optimumNet) newRun() run {
 		seen:    newSlot(n.encOut[n.hidden]),
 		ins:     make([]infer.Tensor, len(n.decIn)), shapes: make([][4]int64, len(n.decIn)),
 		memories: make([]memory, len(n.pasts)),
+		cached:   make([]bool, 1),
 	}
 	r.encoderIn[n.pixels] = &r.picture
 	for i := range r.ins {
@@ -238,7 +239,7 @@ func (r *optimumRun) step(ctx context.Context, tokens []int64, parents []int) (s
 	if r.branch >= 0 {
 		r.cached[0] = r.length > 0
 		r.shapes[r.branch][0] = 1
-		r.ins[r.branch] = infer.Tensor{Shape: r.shapes[r.branch][:1], Bool: r.cached[:]}
+		r.ins[r.branch] = infer.Tensor{Shape: r.shapes[r.branch][:1], Bool: r.cached}
 	}
 	if r.encoderMask >= 0 {
 		r.i64(r.encoderMask, r.all(rows*places), rows, places)

@@ -140,37 +140,69 @@ func (s *search) choose(out stepped, n int) error {
 	s.top = s.top[:0]
 	for row, at := range s.active {
 		logits := out.logits[row*out.vocab:][:out.vocab]
-		most := float32(math.Inf(-1))
-		for _, v := range logits {
-			most = max(most, v) // NaN if one is
-		}
-		total := 0.0
-		for _, v := range logits {
-			total += math.Exp(float64(v) - float64(most))
-		}
-		rest := float64(most) + math.Log(total)
-		if math.IsNaN(rest) || math.IsInf(rest, 0) {
-			return errNotFinite
+		rest, err := logSum(logits)
+		if err != nil {
+			return err
 		}
 		before := 0.0
 		if at >= 0 {
 			before = s.nodes[at].sum
 		}
+		// Nearly all tokens are ruled out by one comparison: cut is what a logit
+		// has to reach, less than rounding could hide.
+		cut := s.cut(n, before-rest)
 		for id, v := range logits {
+			if float64(v) < cut {
+				continue
+			}
 			logp := float64(v) - rest
 			c := candidate{row: row, token: int64(id), logp: logp, sum: before + logp}
-			if len(s.top) < n {
-				if !math.IsInf(logp, -1) {
-					s.top = append(s.top, c)
-					s.sift(len(s.top) - 1)
+			switch {
+			case len(s.top) < n:
+				if math.IsInf(logp, -1) {
+					continue
 				}
-			} else if c.before(s.top[n-1]) {
+				s.top = append(s.top, c)
+			case c.before(s.top[n-1]):
 				s.top[n-1] = c
-				s.sift(n - 1)
+			default:
+				continue
 			}
+			s.sift(len(s.top) - 1)
+			cut = s.cut(n, before-rest)
 		}
 	}
 	return nil
+}
+
+// cut is a bound below which no logit of a row makes one of the best n, where
+// shift is what turns the row's logits into sums.
+func (s *search) cut(n int, shift float64) float64 {
+	if len(s.top) < n {
+		return math.Inf(-1)
+	}
+	worst := s.top[n-1].sum
+	return worst - shift - 1e-9*(1+math.Abs(worst)+math.Abs(shift))
+}
+
+// logSum is the logarithm of the sum of the exponentials of a row of logits.
+func logSum(logits []float32) (float64, error) {
+	most := float32(math.Inf(-1))
+	for _, v := range logits {
+		if v > most {
+			most = v
+		}
+	}
+	// A NaN among the logits makes the total one, an infinity most.
+	total, top := 0.0, float64(most)
+	for _, v := range logits {
+		total += math.Exp(float64(v) - top)
+	}
+	sum := top + math.Log(total)
+	if math.IsNaN(sum) || math.IsInf(sum, 0) {
+		return 0, errNotFinite
+	}
+	return sum, nil
 }
 
 // sift moves the last candidate to its place.

@@ -10,6 +10,8 @@ import (
 // draft is a word under construction.
 type draft struct {
 	text      []byte
+	begun     bool // text holds more than white space
+	ended     bool // text ends in white space
 	logp      float64
 	attention []float64 // sum over its tokens
 	looked    int       // tokens with attention
@@ -44,13 +46,15 @@ func (v *vocabulary) drafts(sentence []token) []draft {
 			continue
 		}
 		p := v.pieces[t.id]
-		blank := last != nil && len(strings.TrimSpace(string(last.text))) == 0
-		open := last != nil && (blank || p.joins && !strings.HasSuffix(string(last.text), " "))
-		if !open {
+		if last == nil || last.begun && (last.ended || !p.joins) {
 			words = append(words, draft{})
 			last = &words[len(words)-1]
 		}
 		last.text = append(last.text, p.text...)
+		last.begun = last.begun || strings.TrimSpace(p.text) != ""
+		if p.text != "" {
+			last.ended = strings.HasSuffix(p.text, " ")
+		}
 		last.logp += t.logp
 		if len(t.attention) > 0 {
 			if last.attention == nil {
