@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seehear/seehear"
@@ -64,7 +65,7 @@ func (j *job) run(ctx context.Context, bars *progress) outcome {
 	o.Speed = o.Media / max(o.Wall, 1e-3)
 	switch {
 	case err != nil:
-		return fail(err)
+		return fail(named(err, shown))
 	case !sum.Complete:
 		o.Outcome = "interrupted"
 		return o
@@ -74,6 +75,14 @@ func (j *job) run(ctx context.Context, bars *progress) outcome {
 	}
 	o.Outcome = "done"
 	return o
+}
+
+// named puts the input's name in front of an error that does not have it yet.
+func named(err error, shown string) error {
+	if strings.Contains(err.Error(), shown) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", shown, err)
 }
 
 // annotate runs the pipeline over the input into the job's folder.

@@ -48,7 +48,7 @@ func (c *probeCmd) Run(ctx context.Context, s streams, log *slog.Logger, stop so
 	}
 	switch {
 	case err != nil:
-		return &exitError{exitAll, err}
+		return &exitError{exitAll, named(err, ingest.Redact(c.Input))}
 	case stop.asked() && !summary.Complete:
 		return &exitError{code: exitInterrupted}
 	}
@@ -79,6 +79,8 @@ func newProbeFamily(c *probeCmd) *probeFamily {
 		Image:  decode.Size{W: c.Size, H: c.Size, Fit: decode.Squash, Filter: decode.Bilinear},
 		Sound:  decode.Sound{Rate: c.Rate, Channels: 1},
 		Window: int(ingest.Samples(c.Window, c.Rate)),
+		// A silent film and a record are printed too.
+		Partial: true,
 	}
 	if c.Every > 0 {
 		need.Cadence, need.Period = align.EveryPeriod, c.Every
