@@ -1,7 +1,6 @@
 package mediatest
 
 import (
-	"fmt"
 	"math"
 	"time"
 )
@@ -100,7 +99,7 @@ type Click struct {
 	Seg    int   `json:"seg,omitempty"`
 }
 
-// Samples of a click beside its centre, on either side, as a part of a second.
+// pulseHalf is how far a click reaches to either side, at least, in seconds.
 const pulseHalf = 0.0006
 
 // Pulse returns the click of lossy clips at the given rate: a burst of about a
@@ -148,24 +147,6 @@ func (tr *Truth) FrameAt(seg int, t time.Duration) (Frame, bool) {
 	}
 	return Frame{}, false
 }
-
-// End returns the end of the last picture or sample, over all segs.
-func (tr *Truth) End() time.Duration {
-	var end int64
-	if n := len(tr.Frames); n > 0 {
-		end = tr.Frames[n-1].PTS + tr.Frames[n-1].Dur
-	}
-	if a := tr.Audio; a != nil && len(a.Rates) == 0 && len(tr.Segs) == 0 {
-		t := a.StartNS + nanos(a.Samples, int64(a.Rate))
-		for _, h := range a.Holes {
-			t += h.DurNS
-		}
-		end = max(end, t)
-	}
-	return time.Duration(end)
-}
-
-func (c Clip) String() string { return fmt.Sprintf("%s (%s)", c.Name, c.File) }
 
 // nanos returns num/den seconds in nanoseconds, rounded to the nearest, halves
 // away from zero.
