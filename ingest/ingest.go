@@ -113,6 +113,9 @@ type Packet struct {
 	Dur     time.Duration // 0 if unknown
 	Key     bool
 	Corrupt bool // the demuxer marked it as damaged
+	// Discard marks a packet that is there for those after it alone: an edit list
+	// leaves it out. It must be decoded and what comes of it not be shown.
+	Discard bool
 	Data    []byte
 	Side    []SideData
 	// Changed carries the stream's new parameters when they changed in front of
