@@ -62,6 +62,9 @@ func openCodec(st *ingest.Stream, o Options) (*codec, error) {
 	if found == nil {
 		return nil, fmt.Errorf("no decoder for %q", st.Codec)
 	}
+	if (st.Kind == ingest.Video) != (found._type == C.AVMEDIA_TYPE_VIDEO) {
+		return nil, fmt.Errorf("%q is not a codec of %v", st.Codec, st.Kind)
+	}
 	if st.Kind == ingest.Video {
 		if err := o.checkSize(st.Width, st.Height); err != nil {
 			return nil, err
@@ -93,18 +96,11 @@ func openCodec(st *ingest.Stream, o Options) (*codec, error) {
 }
 
 func params(st *ingest.Stream, o Options) C.SHParams {
-	reorder := st.Reorder
-	if st.Codec == "h264" && !o.LowDelay {
-		// Streams without bitstream restrictions do not say how far they
-		// reorder, and the decoder finds out by losing the first B-frames. Two
-		// frames of patience cost nothing in a file.
-		reorder = max(reorder, 2)
-	}
 	return C.SHParams{
 		tag: C.uint32_t(st.Tag), profile: C.int(st.Profile), level: C.int(st.Level), format: C.int(st.Format),
 		bit_rate:              C.int64_t(st.BitRate),
 		bits_per_coded_sample: C.int(st.BitsPerCodedSample), bits_per_raw_sample: C.int(st.BitsPerRawSample),
-		width: C.int(st.Width), height: C.int(st.Height), reorder: C.int(reorder),
+		width: C.int(st.Width), height: C.int(st.Height), reorder: C.int(st.Reorder),
 		rate_num: C.int(st.FrameRate.Num), rate_den: C.int(max(st.FrameRate.Den, 1)),
 		sar_num: C.int(st.SampleAspect.Num), sar_den: C.int(max(st.SampleAspect.Den, 1)),
 		color_range: C.int(st.ColorRange), color_space: C.int(st.ColorSpace),
