@@ -92,7 +92,7 @@ func (e Every) String() string {
 }
 
 const (
-	maxTokens = 1024
+	maxTokens = 4096
 	maxBeam   = 256
 )
 
@@ -195,8 +195,8 @@ func rulesOf(d models.Decode, beam int) (rules, error) {
 		return r, fmt.Errorf("captions of at most %d tokens; 1 to %d are possible", r.max, maxTokens)
 	case r.beam < 1 || r.beam > maxBeam:
 		return r, fmt.Errorf("beam of %d; 1 to %d are possible", r.beam, maxBeam)
-	case !(r.penalty >= 0 && r.penalty <= 10):
-		return r, fmt.Errorf("length penalty %v is not in 0 to 10", r.penalty)
+	case !(r.penalty >= -10 && r.penalty <= 10):
+		return r, fmt.Errorf("length penalty %v is not in -10 to 10", r.penalty)
 	}
 	return r, nil
 }

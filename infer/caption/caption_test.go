@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -218,7 +219,7 @@ func TestNewRefuses(t *testing.T) {
 		"enormous limit": func(c *Config, _, _ *graph) { c.Model.Decode.Max = 1 << 20 },
 		"negative beam":  func(c *Config, _, _ *graph) { c.Beam = -1 },
 		"enormous beam":  func(c *Config, _, _ *graph) { c.Beam = 1 << 20 },
-		"bad penalty":    func(c *Config, _, _ *graph) { c.Model.Decode.LengthPenalty = -1 },
+		"bad penalty":    func(c *Config, _, _ *graph) { c.Model.Decode.LengthPenalty = math.NaN() },
 		"bad grid":       func(c *Config, _, _ *graph) { c.Model.Decode.Grid = []int{3} },
 		"bad cadence":    func(c *Config, _, _ *graph) { c.Every.Cadence = align.EveryHop },
 		"no period":      func(c *Config, _, _ *graph) { c.Every.Cadence = align.EveryPeriod },

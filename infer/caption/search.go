@@ -118,7 +118,7 @@ func (s *search) find(ctx context.Context, r run, u rules) ([]token, error) {
 			}
 		}
 		s.active, s.next = s.next, s.active
-		if len(s.active) == 0 || finished > 0 && u.score(s.nodes[s.active[0]].sum, u.max) <= bestScore {
+		if len(s.active) == 0 || finished > 0 && u.within(s.nodes[s.active[0]].sum, length) <= bestScore {
 			break
 		}
 	}
@@ -133,6 +133,15 @@ func (u rules) score(sum float64, length int) float64 {
 		return sum
 	}
 	return sum / math.Pow(float64(length), u.penalty)
+}
+
+// within is what a row of this length and sum can still score at most: if nothing
+// is added to the sum, at the length that suits it best.
+func (u rules) within(sum float64, length int) float64 {
+	if u.penalty < 0 {
+		return u.score(sum, min(length+1, u.max))
+	}
+	return u.score(sum, u.max)
 }
 
 // choose fills s.top with the best n continuations of all rows, best first.

@@ -65,7 +65,7 @@ func TestWideBeamIsExhaustive(t *testing.T) {
 		m := toy{seed: rapid.Uint64().Draw(t, "seed"), vocab: rapid.IntRange(1, 4).Draw(t, "vocab")}
 		u := rules{
 			start: rapid.Int64Range(0, 5).Draw(t, "start"), stop: rapid.Int64Range(-1, 3).Draw(t, "stop"),
-			max: rapid.IntRange(1, 4).Draw(t, "max"), beam: 256, penalty: rapid.SampledFrom([]float64{0, 0.6, 1, 2}).Draw(t, "penalty"),
+			max: rapid.IntRange(1, 4).Draw(t, "max"), beam: 256, penalty: rapid.SampledFrom([]float64{-1, 0, 0.6, 1, 2}).Draw(t, "penalty"),
 		}
 		got, err := new(search).find(t.Context(), &toyRun{toy: m}, u)
 		if err != nil {
