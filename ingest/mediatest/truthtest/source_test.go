@@ -1,21 +1,25 @@
 package truthtest
 
 import (
-	"context"
 	"testing"
 
 	"github.com/seehear/seehear/ingest"
 	"github.com/seehear/seehear/ingest/av"
 	"github.com/seehear/seehear/ingest/mediatest"
-	"github.com/seehear/seehear/ingest/mediatest/sourcetest"
+	"github.com/seehear/seehear/ingest/sourcetest"
 )
 
-// The source of files keeps the promises of its interface with every container.
+// The source of files keeps the promises of its interface with every container,
+// and counts the jumps that are there.
 func TestSource(t *testing.T) {
 	for _, c := range mediatest.Clips(t) {
 		t.Run(c.Name, func(t *testing.T) {
-			sourcetest.Run(t, c, func(ctx context.Context, c mediatest.Clip) (ingest.Source, error) {
-				return av.Open(ctx, c.File, av.DefaultOptions())
+			sourcetest.Run(t, func(tb testing.TB) ingest.Source {
+				src, err := av.Open(tb.Context(), c.File, av.DefaultOptions())
+				if err != nil {
+					tb.Fatal(err)
+				}
+				return src
 			})
 		})
 	}
