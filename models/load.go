@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -71,6 +72,13 @@ func parse(data []byte) (*Pack, error) {
 		}
 		return nil, oneLine(err)
 	}
+	var root yaml.Node
+	if err := yaml.Unmarshal(data, &root); err != nil {
+		return nil, oneLine(err)
+	}
+	if err := wholeNumbers(&root, reflect.TypeFor[Pack]()); err != nil {
+		return nil, err
+	}
 	if err := d.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is a second document in it")
 	}
@@ -78,6 +86,49 @@ func parse(data []byte) (*Pack, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// wholeNumbers refuses what the decoder would cut down to an integer, such as a
+// rate of 22050.5. The tree is that of a manifest which was decoded as typ.
+func wholeNumbers(n *yaml.Node, typ reflect.Type) error {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		return wholeNumbers(n.Alias, typ)
+	case n.Kind == yaml.DocumentNode && len(n.Content) > 0:
+		return wholeNumbers(n.Content[0], typ)
+	case n.Kind == yaml.ScalarNode && (typ.Kind() == reflect.Int || typ.Kind() == reflect.Int64):
+		if n.ShortTag() == "!!float" {
+			return fmt.Errorf("line %d: %s is not a whole number", n.Line, n.Value)
+		}
+	case n.Kind == yaml.SequenceNode && (typ.Kind() == reflect.Slice || typ.Kind() == reflect.Array):
+		for _, c := range n.Content {
+			if err := wholeNumbers(c, typ.Elem()); err != nil {
+				return err
+			}
+		}
+	case n.Kind == yaml.MappingNode && typ.Kind() == reflect.Map:
+		for i := 1; i < len(n.Content); i += 2 {
+			if err := wholeNumbers(n.Content[i], typ.Elem()); err != nil {
+				return err
+			}
+		}
+	case n.Kind == yaml.MappingNode && typ.Kind() == reflect.Struct:
+		for i := 1; i < len(n.Content); i += 2 {
+			if n.Content[i-1].Value == "<<" { // fields of an anchor
+				if err := wholeNumbers(n.Content[i], typ); err != nil {
+					return err
+				}
+			}
+			for _, f := range reflect.VisibleFields(typ) {
+				if key, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); key == n.Content[i-1].Value {
+					if err := wholeNumbers(n.Content[i], f.Type); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // open looks at the files of a model.
@@ -126,11 +177,6 @@ func (p *Pack) openGraph(root *os.Root, m *Model, role string, g Graph, classes 
 	if err != nil {
 		return fmt.Errorf("%s: %w", g.Path, err)
 	}
-	for _, d := range g.Data {
-		if _, err := stat(root, d.Path); err != nil {
-			return fmt.Errorf("data: %w", err)
-		}
-	}
 	// The runtime follows these from the graph's folder on its own, so each has
 	// to be one of the files whose checksum the manifest gives.
 	for _, location := range file.External {
@@ -140,6 +186,11 @@ func (p *Pack) openGraph(root *os.Root, m *Model, role string, g Graph, classes 
 		at := filepath.ToSlash(filepath.Join(filepath.Dir(local(g.Path)), local(location)))
 		if !slices.ContainsFunc(g.Data, func(d File) bool { return filepath.ToSlash(filepath.Clean(local(d.Path))) == at }) {
 			return fmt.Errorf("%s: its external data %q are not listed under data", g.Path, location)
+		}
+	}
+	for _, d := range g.Data {
+		if _, err := stat(root, d.Path); err != nil {
+			return fmt.Errorf("data: %w", err)
 		}
 	}
 	if _, marked := file.Metadata["fixture"]; marked && !p.Fixture {
