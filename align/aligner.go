@@ -32,8 +32,8 @@ import (
 // That keeps memory bounded when a stream falls silent: what is held is MaxLag
 // (twice, for the sound around a picture that stands still) and the largest
 // window. As long as no stream lags further, the output does not depend on how
-// the streams interleave. For the same reason a frame is never taken to be seen
-// for longer than MaxLag.
+// the streams interleave. That is also why a frame with no other within MaxLag
+// behind it counts like the last one.
 //
 // Across a jump the same holds: the aligner finishes a Seg before it begins the
 // next. Units of later Segs wait; once they span more than MaxLag or maxSegs,
@@ -67,17 +67,17 @@ type Aligner struct {
 	pool []sync.Pool // of moments, by need
 	held atomic.Int64
 
-	seg    uint32
-	closed bool // the Seg's last gaps are known
-	video  track
-	audio  track
-	show   show
-	sounds []sound
-	gaps   gaps
-	wants  []want
-	jumped bool // some Seg before this one held something
-	// flushed: no unit follows.
-	flushed bool
+	seg     uint32
+	closed  bool // the Seg's last gaps are known
+	video   track
+	audio   track
+	show    show
+	sounds  []sound
+	gaps    gaps
+	wants   []want
+	jumped  bool // some Seg before this one held something
+	flushed bool // no unit follows
+	spent   bool // there is no later Seg
 
 	stats Stats
 }
@@ -304,7 +304,9 @@ func (a *Aligner) run(dst []*Moment) []*Moment {
 		a.account()
 		a.release()
 		if a.video.pending.len() == 0 && a.audio.pending.len() == 0 {
-			a.seg++
+			if a.spent = a.seg == math.MaxUint32; !a.spent {
+				a.seg++
+			}
 			a.begin()
 			return dst
 		}
@@ -358,7 +360,7 @@ func (a *Aligner) nextSeg() {
 // begin resets what belongs to one Seg.
 func (a *Aligner) begin() {
 	a.closed = false
-	a.video.ended, a.audio.ended = !a.video.present, !a.audio.present
+	a.video.ended, a.audio.ended = !a.video.present || a.spent, !a.audio.present || a.spent
 	a.show.reset()
 	a.gaps.reset()
 	if a.cut != nil {

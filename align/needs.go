@@ -155,8 +155,15 @@ func (a *Aligner) unseen(w *want, horizon time.Duration) (time.Duration, state) 
 		}
 		return never, none
 	}
-	w.onGrid(s.origin)
-	for w.gridTime() < horizon {
+	// Before the first sample, points are left for frames to come.
+	first := ceil(s.origin, w.Period)
+	if w.begun {
+		first = max(first, w.grid)
+	}
+	if time.Duration(first)*w.Period >= horizon {
+		return never, none
+	}
+	for w.grid, w.begun = first, true; w.gridTime() < horizon; w.grid++ {
 		t := w.gridTime()
 		n := int64((t - s.origin).Seconds() * float64(s.rate))
 		for n > 0 && s.timeOf(n) > t {
@@ -176,7 +183,6 @@ func (a *Aligner) unseen(w *want, horizon time.Duration) (time.Duration, state) 
 		case n < s.end && s.count(n, n+1) == 1:
 			return a.onSound(w, t)
 		}
-		w.grid++
 	}
 	return never, none
 }

@@ -71,8 +71,10 @@ func (a *Aligner) takeFrame(f *decode.Frame) {
 		return
 	}
 	if v.started {
-		v.steps[v.nstep%len(v.steps)] = f.At - v.newest
-		v.nstep++
+		if step := f.At - v.newest; step < a.opt.MaxLag {
+			v.steps[v.nstep%len(v.steps)] = step
+			v.nstep++
+		}
 		// Where the source says how long the frame before lasts, more than half
 		// of that again is a hole.
 		end := v.newest + v.lastDur
@@ -87,6 +89,7 @@ func (a *Aligner) takeFrame(f *decode.Frame) {
 	}
 	v.newest, v.lastDur, v.until = f.At, max(0, f.Dur), max(v.until, f.At)
 	v.frames.push(shown{frame: f})
+	a.settle()
 }
 
 // frameDur is how long a frame is seen that has no successor and of which the
@@ -105,8 +108,9 @@ func (a *Aligner) frameDur(d time.Duration) time.Duration {
 }
 
 // settle makes frames certain whose successors are known. A frame is seen until
-// the next one, and never for longer than MaxLag; the last one for as long as
-// the source says, or the median distance of the frames before.
+// the next one. The last one, or one with no other within MaxLag, is seen for as
+// long as the source says, or the median distance of the frames before; never
+// longer than MaxLag.
 func (a *Aligner) settle() {
 	v := &a.show
 	ahead := 1
@@ -121,12 +125,10 @@ func (a *Aligner) settle() {
 			return
 		}
 		switch {
-		case known > 0:
-			e.until = min(v.get(v.settled+1).frame.At, limit)
-		case a.video.ended:
-			e.until = e.frame.At + a.frameDur(e.frame.Dur)
+		case known > 0 && v.get(v.settled+1).frame.At < limit:
+			e.until = v.get(v.settled + 1).frame.At
 		default:
-			e.until = limit
+			e.until = e.frame.At + a.frameDur(e.frame.Dur)
 		}
 		v.until = max(v.until, e.until)
 		if v.settled == 0 {
