@@ -53,7 +53,7 @@ func parseLabels(data []byte) ([]string, error) {
 	}
 	labels := strings.Split(text, "\n")
 	for i, l := range labels {
-		labels[i] = strings.TrimSuffix(l, "\r")
+		labels[i] = strings.TrimRight(l, "\r")
 		if len(l) > maxLabel {
 			return nil, fmt.Errorf("line %d is longer than %d bytes", i+1, maxLabel)
 		}
