@@ -22,7 +22,6 @@ import (
 var (
 	red, green = colour{255, 0, 0}, colour{0, 255, 0}
 	hearRed    = [3]float32{1, 0, 0}
-	hearGreen  = [3]float32{0, 1, 0}
 )
 
 // spot is a green picture with one cell of the given colour.
