@@ -49,8 +49,8 @@ func places(name string) []Place {
 		list = append(list, Place{From: from, Dir: dir})
 	}
 	if exe, err := os.Executable(); err == nil {
-		if real, err := filepath.EvalSymlinks(exe); err == nil {
-			exe = real
+		if target, err := filepath.EvalSymlinks(exe); err == nil {
+			exe = target
 		}
 		bin := filepath.Dir(exe)
 		add("beside the binary", bin, "models", name)

@@ -17,9 +17,9 @@ const (
 	maxLabel      = 4 << 10
 )
 
-// Labels reads a file of labels, one a line; line n (from 0) names class n. An
-// empty last line is dropped (published lists end with one); an empty line
-// elsewhere is a class without a name.
+// Labels reads a file of labels, one a line; line n (from 0) names class n. Empty
+// lines at the end are dropped (published lists have them); elsewhere they are
+// classes without a name.
 func Labels(file string) ([]string, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -58,8 +58,7 @@ func parseLabels(data []byte) ([]string, error) {
 			return nil, fmt.Errorf("line %d is longer than %d bytes", i+1, maxLabel)
 		}
 	}
-	// The end of the last line, and one empty line after it.
-	for n := 0; n < 2 && len(labels) > 0 && labels[len(labels)-1] == ""; n++ {
+	for len(labels) > 0 && labels[len(labels)-1] == "" {
 		labels = labels[:len(labels)-1]
 	}
 	if len(labels) == 0 {

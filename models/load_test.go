@@ -306,7 +306,7 @@ func TestDigest(t *testing.T) {
 		t.Error("the digest of one graph is not its own")
 	}
 	two, _ := p.Model("localize")
-	sum := sha256.Sum256([]byte(two.Graphs["audio"].SHA256 + "\n" + two.Graphs["image"].SHA256 + "\n"))
+	sum := sha256.Sum256([]byte(two.Graphs["audio"].SHA256 + "\n" + two.Graphs["image"].SHA256))
 	if two.Digest() != hex.EncodeToString(sum[:]) {
 		t.Error("the digest of two graphs is wrong")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 )
 
 // Verify compares every file with its checksum and returns the first that
@@ -62,7 +63,7 @@ func (m *Model) files() []File {
 
 // Digest is one checksum for the model, as the header of the results gives it: of
 // a model with a single graph file that file's own, otherwise the sha256 of all
-// checksums, one a line, in the order of the roles.
+// checksums, with a line feed between them, in the order of the roles.
 func (m *Model) Digest() string {
 	var sums []string
 	for _, role := range sortedKeys(m.Graphs) {
@@ -75,9 +76,6 @@ func (m *Model) Digest() string {
 	if len(sums) == 1 {
 		return sums[0]
 	}
-	h := sha256.New()
-	for _, s := range sums {
-		io.WriteString(h, s+"\n")
-	}
-	return hex.EncodeToString(h.Sum(nil))
+	all := sha256.Sum256([]byte(strings.Join(sums, "\n")))
+	return hex.EncodeToString(all[:])
 }

@@ -54,8 +54,8 @@ func Search(explicit string) []Candidate {
 		add(LibraryEnv, p, true)
 	}
 	if exe, err := os.Executable(); err == nil {
-		if real, err := filepath.EvalSymlinks(exe); err == nil {
-			exe = real
+		if target, err := filepath.EvalSymlinks(exe); err == nil {
+			exe = target
 		}
 		dir := filepath.Dir(exe)
 		add("beside the binary", filepath.Join(dir, libraryName()), false)

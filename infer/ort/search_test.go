@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// real is the library that the other tests use.
-func real(t *testing.T) string {
+// found is the library that the other tests use.
+func found(t *testing.T) string {
 	t.Helper()
 	path, err := choose(Search(""))
 	if err != nil {
@@ -22,7 +22,7 @@ func real(t *testing.T) string {
 }
 
 func TestSearchOrder(t *testing.T) {
-	lib := real(t)
+	lib := found(t)
 	cache := t.TempDir()
 	t.Setenv("SEEHEAR_CACHE", cache)
 	t.Setenv(LibraryEnv, "")
@@ -81,7 +81,7 @@ func TestNothingFound(t *testing.T) {
 // Every wrong file is refused with a reason and a way to mend it, by Search and
 // by Open, without bringing the process down.
 func TestRefusesWrongLibraries(t *testing.T) {
-	lib := real(t)
+	lib := found(t)
 	dir := t.TempDir()
 	whole, err := os.ReadFile(lib)
 	if err != nil {
@@ -136,7 +136,7 @@ func TestRefusesWrongLibraries(t *testing.T) {
 }
 
 func TestOneLibraryAtATime(t *testing.T) {
-	lib := real(t)
+	lib := found(t)
 	copied := filepath.Join(t.TempDir(), libraryName())
 	whole, err := os.ReadFile(lib)
 	if err != nil {
