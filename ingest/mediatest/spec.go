@@ -239,7 +239,7 @@ func plan() []spec {
 		{name: "mkv-ntsc-pcm", file: "mkv-ntsc-pcm.mkv", tick: 1000, mux: matroska, parts: one(h264("2").rateOf(1001, 30000).from(0, 89), pcm().at(44100, 2))},
 		{name: "mkv-vfr", file: "mkv-vfr.mkv", tick: 1000, mux: matroska, parts: one(h264("2").uneven(), flac())},
 		{name: "mkv-aac", file: "mkv-aac.mkv", tick: 1000, mux: matroska, parts: one(h264("2"), aac()),
-			notes: "the muxer does not signal the priming"},
+			notes: "Matroska's CodecDelay states the priming and the stamps allow for it, yet libavformat hands it on as sound before zero"},
 		{name: "mkv-audio-late", file: "mkv-audio-late.mkv", tick: 1000, mux: matroska, parts: one(h264("2"), flac().late(600).samples(96000))},
 		{name: "mkv-video-late", file: "mkv-video-late.mkv", tick: 1000, mux: matroska, parts: one(h264("2").late(840).from(0, 50), pcm())},
 		{name: "mkv-flac-5.1", file: "mkv-flac-5.1.mkv", tick: 1000, mux: matroska, parts: one(h264("2"), flac().at(48000, 6))},
