@@ -30,11 +30,11 @@ type Part struct {
 // Create begins the file of that final name, making its folder if need be.
 func Create(name string) (*Part, error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		return nil, fileError("create", name, err)
+		return nil, FailedFile("create", name, err)
 	}
 	f, err := os.OpenFile(name+PartSuffix, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
-		return nil, fileError("create", name, err)
+		return nil, FailedFile("create", name, err)
 	}
 	return &Part{name: name, f: f}, nil
 }
@@ -54,11 +54,11 @@ func (p *Part) Write(b []byte) (int, error) {
 		return 0, p.err
 	}
 	if p.f == nil {
-		return 0, fileError("write", p.name, fs.ErrClosed)
+		return 0, FailedFile("write", p.name, fs.ErrClosed)
 	}
 	n, err := p.f.Write(b)
 	if err != nil {
-		p.err = fileError("write", p.name, err)
+		p.err = FailedFile("write", p.name, err)
 		if n > 0 {
 			// A full disk takes the first part of the bytes: take them back.
 			if p.f.Truncate(p.size) == nil {
@@ -91,7 +91,7 @@ func (p *Part) Commit() error {
 		err = os.Rename(p.name+PartSuffix, p.name)
 	}
 	if err != nil {
-		p.err = fileError("finish", p.name, err)
+		p.err = FailedFile("finish", p.name, err)
 	}
 	return p.err
 }
@@ -148,7 +148,8 @@ func (e *FileError) Error() string { return fmt.Sprintf("sinks: %s %s: %v", e.Op
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-func fileError(op, name string, err error) error {
+// FailedFile makes a [FileError] of an error of package os.
+func FailedFile(op, name string, err error) error {
 	var path *fs.PathError
 	var link *os.LinkError
 	switch {

@@ -358,7 +358,7 @@ func TestDiskFull(t *testing.T) {
 			}
 		}
 		cerr := w.Close()
-		if err != nil && cerr != err {
+		if err != nil && !errors.Is(cerr, err) {
 			t.Errorf("Close after %v returns %v", err, cerr)
 		}
 		want := "sinks: write " + name + ": no space left on device"

@@ -37,7 +37,7 @@ type Reader struct {
 func NewReader(r io.Reader) (*Reader, error) {
 	d := &Reader{r: bufio.NewReaderSize(r, 64<<10)}
 	b, err := d.next()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		if d.truncated {
 			return nil, errors.New("jsonl: line 1: cut off")
 		}
@@ -95,7 +95,7 @@ func (d *Reader) Events() iter.Seq2[infer.Event, error] {
 	return func(yield func(infer.Event, error) bool) {
 		for {
 			ev, err := d.Next()
-			if err == io.EOF || !yield(ev, err) || err != nil {
+			if errors.Is(err, io.EOF) || !yield(ev, err) || err != nil {
 				return
 			}
 		}
@@ -116,7 +116,7 @@ func (d *Reader) next() ([]byte, error) {
 			d.line++
 			return d.buf[:len(d.buf)-1], nil
 		case errors.Is(err, bufio.ErrBufferFull):
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			d.truncated = len(d.buf) > 0
 			return nil, io.EOF
 		default:

@@ -30,7 +30,7 @@ func newCard(maxHeight int, title string, fixture bool) (*card, error) {
 		h = max(maxHeight&^1, 2)
 		w = max(h*16/9&^1, 2)
 	}
-	p, err := newPainter(w, h, fixture)
+	p, err := newPainter(w, h, 1.35, fixture)
 	if err != nil {
 		return nil, err
 	}
@@ -93,14 +93,14 @@ func (c *card) drawLarge(h *heard) *panel {
 		return nil
 	}
 	wide := c.w * 7 / 10
-	row := c.text.height() + int(c.u*0.7)
+	row := c.text.height() + int(c.u*0.6)
 	b := newPanel(wide, 4*row)
 	if h.silent {
 		c.text.draw(b.img, (wide-c.text.width("silence"))/2, row, "silence", faint)
 	} else {
 		c.bars(b, h.top[:min(len(h.top), 4)], image.Pt(0, 0), wide, row)
 	}
-	b.x, b.y = (c.w-wide)/2, int(float64(c.h)*0.3)
+	b.x, b.y = (c.w-wide)/2, c.top+int(c.u*2.2)
 	return b
 }
 

@@ -1,10 +1,15 @@
 package overlay
 
-import (
-	"math"
+import "math"
 
-	"github.com/seehear/seehear/infer"
-)
+// heat is a heat map that is to be drawn: its grid lies in the spool.
+type heat struct {
+	at   int64
+	w, h int
+	x, y float64 // of the peak, 0 to 1
+	most byte    // largest strength; 0, also of a gated map, draws nothing
+	grid []byte  // once it is loaded
+}
 
 // anchors of the colours of a heat map, from weak to strong: lightness rises all
 // the way, so that it reads the same in grey and to colour-blind eyes.
@@ -80,15 +85,15 @@ func place(x, w, cells int) (int, uint16) {
 	return i, uint16((g-float64(i))*256 + 0.5)
 }
 
-// draw blends the map into rgb, which is w by h. Cells of strength 0 cost nothing.
-func (m *heatmap) draw(rgb []byte, w, h int, hm *infer.Heatmap) {
-	m.fit(w, h, hm.W, hm.H)
+// draw blends a grid into rgb, which is w by h. Cells of strength 0 cost nothing.
+func (m *heatmap) draw(rgb []byte, w, h int, grid []byte, gw, gh int) {
+	m.fit(w, h, gw, gh)
 	for y := range h {
-		top, fy := place(y, h, hm.H)
-		a := hm.Grid[top*hm.W:][:hm.W]
+		top, fy := place(y, h, gh)
+		a := grid[top*gw:][:gw]
 		b := a
-		if top+1 < hm.H {
-			b = hm.Grid[(top+1)*hm.W:][:hm.W]
+		if top+1 < gh {
+			b = grid[(top+1)*gw:][:gw]
 		}
 		some := uint16(0)
 		for i := range m.row {

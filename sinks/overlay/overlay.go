@@ -18,8 +18,9 @@
 //		Faces:    true,
 //	})
 //
-// Everything that is kept over the whole source is small (a caption's text, five
-// labels, one grid per heat map); pictures live for one frame.
+// Everything that is kept in memory over the whole source is small (a caption's
+// text, five labels); the grids of heat maps go to a nameless file, and pictures
+// live for one frame.
 package overlay
 
 import (
@@ -149,7 +150,8 @@ type Sink struct {
 	begun  bool
 	err    error
 
-	heats    []mark[*infer.Heatmap]
+	spool    spool
+	heats    []mark[heat]
 	captions []mark[string]
 	sounds   []mark[heard]
 	speech   []mark[int]
@@ -195,13 +197,11 @@ func (s *Sink) Write(ctx context.Context, ev infer.Event) error {
 	}
 	switch p := ev.Payload.(type) {
 	case *infer.Heatmap:
-		if p.W > 0 && p.H > 0 && len(p.Grid) == p.W*p.H {
-			s.heats = append(s.heats, markOf(ev, time.Second, p))
-		}
+		s.err = s.keepHeat(ev, p)
 	case *infer.Caption:
 		s.captions = append(s.captions, markOf(ev, 0, p.Text))
 	case *infer.Sound:
-		s.sounds = append(s.sounds, markOf(ev, time.Second, hearing(p)))
+		s.keepSound(markOf(ev, time.Second, hearing(p)))
 	case *infer.Speech:
 		s.speech = append(s.speech, markOf(ev, time.Second, p.Voice))
 	case *infer.Face:
@@ -221,6 +221,7 @@ func (s *Sink) Close(ctx context.Context, sum sinks.Summary) error {
 	if !s.begun {
 		return nil
 	}
+	defer s.spool.close()
 	if s.err == nil {
 		s.err = ctx.Err()
 	}
@@ -245,6 +246,40 @@ func (s *Sink) Close(ctx context.Context, sum sinks.Summary) error {
 func (s *Sink) needsPass() bool {
 	return s.cfg.Open != nil &&
 		(len(s.cfg.Videos) > 0 || s.cfg.ThumbWidth > 0 || s.cfg.Heatmaps != NoPictures && len(s.heats) > 0)
+}
+
+// keepHeat keeps a heat map if anything is to be drawn with it.
+func (s *Sink) keepHeat(ev infer.Event, p *infer.Heatmap) error {
+	if p.W <= 0 || p.H <= 0 || len(p.Grid) != p.W*p.H || s.cfg.Open == nil {
+		return nil
+	}
+	h := heat{w: p.W, h: p.H, x: p.X, y: p.Y}
+	for _, v := range p.Grid {
+		h.most = max(h.most, v)
+	}
+	if p.Gated != "" {
+		h.most = 0
+	}
+	if h.most > 0 {
+		var err error
+		if h.at, err = s.spool.add(s.cfg.Dir, p.Grid); err != nil {
+			return err
+		}
+	}
+	s.heats = append(s.heats, markOf(ev, time.Second, h))
+	return nil
+}
+
+// keepSound joins what shows the same as the mark before it.
+func (s *Sink) keepSound(m mark[heard]) {
+	if n := len(s.sounds); n > 0 {
+		last := &s.sounds[n-1]
+		if last.Seg == m.Seg && m.At <= last.until && last.value.same(m.value) {
+			last.until = max(last.until, m.until)
+			return
+		}
+	}
+	s.sounds = append(s.sounds, m)
 }
 
 // fixture reports whether any model was a test graph.
@@ -283,6 +318,12 @@ func hearing(p *infer.Sound) heard {
 		h.scene = p.Scenes[0]
 	}
 	return h
+}
+
+// same reports whether h and o look the same.
+func (h heard) same(o heard) bool {
+	like := func(a, b infer.Score) bool { return a.Label == b.Label && percent(a.P) == percent(b.P) }
+	return h.silent == o.silent && like(h.scene, o.scene) && slices.EqualFunc(h.top, o.top, like)
 }
 
 // mark is a value that holds from its stamp until a time of the same segment.

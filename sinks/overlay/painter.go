@@ -31,7 +31,7 @@ const fixtureText = "FIXTURE MODELS · results mean nothing"
 // scene is what one picture shows.
 type scene struct {
 	at      time.Duration
-	heat    *infer.Heatmap
+	heat    *heat // nil, or with a grid
 	caption string
 	sound   *heard
 	voice   int // -1: nobody speaks
@@ -73,8 +73,9 @@ func (k *kept[K]) show(key K, draw func() *panel) *panel {
 	return k.panel
 }
 
-func newPainter(w, h int, fixture bool) (*painter, error) {
-	u := math.Max(math.Min(float64(h)/25, float64(w)/30), 9)
+// newPainter makes a painter; zoom is the size of the letters, 1 for pictures.
+func newPainter(w, h int, zoom float64, fixture bool) (*painter, error) {
+	u := math.Max(zoom*math.Min(float64(h)/25, float64(w)/30), 9)
 	p := &painter{w: w, h: h, u: u, margin: int(u * 0.7)}
 	for _, f := range []struct {
 		l    **letters
@@ -112,18 +113,15 @@ func (p *painter) put(rgb []byte, pn *panel) {
 	}
 }
 
-// paintHeat draws the heat map and a ring round its peak.
-func (p *painter) paintHeat(rgb []byte, hm *infer.Heatmap) {
-	if hm == nil || hm.Gated != "" {
+// paintHeat draws the heat map and, if it is strong anywhere, a ring round its
+// peak.
+func (p *painter) paintHeat(rgb []byte, h *heat) {
+	if h == nil || h.most == 0 {
 		return
 	}
-	p.heat.draw(rgb, p.w, p.h, hm)
-	most := byte(0)
-	for _, v := range hm.Grid {
-		most = max(most, v)
-	}
-	if most >= 64 {
-		ring(rgb, p.w, p.h, hm.X*float64(p.w), hm.Y*float64(p.h), p.u*0.55, math.Max(p.u*0.09, 1))
+	p.heat.draw(rgb, p.w, p.h, h.grid, h.w, h.h)
+	if h.most >= 64 {
+		ring(rgb, p.w, p.h, h.x*float64(p.w), h.y*float64(p.h), p.u*0.55, math.Max(p.u*0.09, 1))
 	}
 }
 

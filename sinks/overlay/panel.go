@@ -22,16 +22,22 @@ func (p *panel) box(r image.Rectangle, radius float64, c color.NRGBA) {
 	radius = math.Min(radius, float64(min(r.Dx(), r.Dy()))/2)
 	cx, cy := float64(r.Min.X+r.Max.X)/2, float64(r.Min.Y+r.Max.Y)/2
 	hx, hy := float64(r.Dx())/2-radius, float64(r.Dy())/2-radius
+	var solid [4]byte
+	over(solid[:], c, float64(c.A)/255)
 	b := r.Intersect(p.img.Bounds())
 	for y := b.Min.Y; y < b.Max.Y; y++ {
-		dy := math.Max(math.Abs(float64(y)+0.5-cy)-hy, 0)
-		for x := b.Min.X; x < b.Max.X; x++ {
-			dx := math.Max(math.Abs(float64(x)+0.5-cx)-hx, 0)
-			a := float64(c.A)
-			if dx > 0 || dy > 0 {
-				a *= cover(radius - math.Hypot(dx, dy))
+		row := p.img.Pix[p.img.PixOffset(b.Min.X, y):][:4*b.Dx()]
+		dy := math.Abs(float64(y)+0.5-cy) - hy
+		for x := b.Min.X; x < b.Max.X; x, row = x+1, row[4:] {
+			dx := math.Abs(float64(x)+0.5-cx) - hx
+			a := float64(c.A) / 255
+			if dx > 0 && dy > 0 { // a corner
+				a *= cover(radius - math.Sqrt(dx*dx+dy*dy))
+			} else if row[3] == 0 {
+				copy(row, solid[:])
+				continue
 			}
-			over(p.img.Pix[p.img.PixOffset(x, y):], c, a/255)
+			over(row, c, a)
 		}
 	}
 }

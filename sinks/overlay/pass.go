@@ -37,7 +37,7 @@ type pass struct {
 	full  int // index of the size for PNG, and of the one for thumbnails
 	thumb int
 
-	heats    cursor[*infer.Heatmap]
+	heats    cursor[heat]
 	captions cursor[string]
 	sounds   cursor[heard]
 	speech   cursor[int]
@@ -46,6 +46,9 @@ type pass struct {
 	pngs     []ingest.Stamp // of what gets a PNG, if a heat map holds there
 	nextHeat int            // of the heat maps, for thumbnails
 	lastHeat time.Duration
+
+	heat      heat // that is seen
+	thumbHeat heatmap
 
 	waiting   []decode.Unit
 	frames    int // waiting
@@ -222,7 +225,7 @@ func (p *pass) read(ctx context.Context, r *decode.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if rerr == io.EOF || rerr == nil && p.past() {
+		if errors.Is(rerr, io.EOF) || rerr == nil && p.past() {
 			return nil
 		}
 		if rerr != nil {
@@ -320,7 +323,7 @@ func (p *pass) open(i int, o *output, frame *decode.Frame) (err error) {
 	rate := 0.0
 	if frame != nil {
 		o.w, o.h = frame.Images[o.size].W, frame.Images[o.size].H
-		if o.paint, err = newPainter(o.w, o.h, p.s.fixture()); err != nil {
+		if o.paint, err = newPainter(o.w, o.h, 1, p.s.fixture()); err != nil {
 			return err
 		}
 		for _, st := range p.s.header.Streams {
@@ -368,7 +371,10 @@ func (p *pass) frame(f *decode.Frame) error {
 	if end, limited := p.limit(); limited && at >= end {
 		return nil
 	}
-	s := p.scene(f.Stamp)
+	s, err := p.scene(f.Stamp)
+	if err != nil {
+		return err
+	}
 	if err := p.pictures(f, s); err != nil {
 		return err
 	}
@@ -410,10 +416,18 @@ func (o *output) load(img decode.Image) {
 }
 
 // scene gathers what holds at a stamp.
-func (p *pass) scene(at ingest.Stamp) *scene {
+func (p *pass) scene(at ingest.Stamp) (*scene, error) {
 	s := &scene{at: at.At, voice: -1}
-	if m := p.heats.at(at); m != nil {
-		s.heat = m.value
+	if m := p.heats.at(at); m != nil && m.value.most > 0 {
+		s.heat = &p.heat
+		if p.heat.grid == nil || p.heat.at != m.value.at {
+			grid := p.heat.grid
+			p.heat = m.value
+			var err error
+			if p.heat.grid, err = p.s.spool.load(grid, m.value); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if m := p.captions.at(at); m != nil {
 		s.caption = m.value
@@ -427,7 +441,7 @@ func (p *pass) scene(at ingest.Stamp) *scene {
 	if m := p.faces.at(at); m != nil {
 		s.face = m.value
 	}
-	return s
+	return s, nil
 }
 
 func (p *pass) block(b *decode.Block) error {
@@ -470,7 +484,10 @@ func (p *pass) block(b *decode.Block) error {
 func (p *pass) cards(end time.Duration, st ingest.Stamp, at time.Duration) error {
 	for ; time.Duration(p.nextCard+1)*cardStep <= end; p.nextCard++ {
 		now := time.Duration(p.nextCard) * cardStep
-		s := p.scene(ingest.Stamp{At: st.At + now - at, Seg: st.Seg})
+		s, err := p.scene(ingest.Stamp{At: st.At + now - at, Seg: st.Seg})
+		if err != nil {
+			return err
+		}
 		level := p.meter.take(p.nextCard)
 		for _, o := range p.outs {
 			if o.card == nil {
@@ -560,7 +577,7 @@ func (p *pass) progress(at time.Duration) {
 
 // pictures makes the PNG files and thumbnails that are due at this frame.
 func (p *pass) pictures(f *decode.Frame, s *scene) error {
-	if hits := due(&p.pngs, f.Stamp); len(hits) > 0 && s.heat != nil && s.heat.Gated == "" {
+	if hits := due(&p.pngs, f.Stamp); len(hits) > 0 && s.heat != nil {
 		if err := p.png(f.Images[p.full], hits[len(hits)-1], s); err != nil {
 			return err
 		}
@@ -583,13 +600,16 @@ func (p *pass) pictures(f *decode.Frame, s *scene) error {
 	for ; p.nextHeat < len(heats) && !f.Before(heats[p.nextHeat].Stamp); p.nextHeat++ {
 		m := heats[p.nextHeat]
 		since := m.At - p.lastHeat
-		if m.value.Gated != "" || since >= 0 && since < p.s.cfg.ThumbEvery {
+		if m.value.most == 0 || since >= 0 && since < p.s.cfg.ThumbEvery {
 			continue
 		}
 		p.lastHeat = m.At
 		rgb := append([]byte(nil), img.Pix...)
-		var hm heatmap
-		hm.draw(rgb, img.W, img.H, m.value)
+		grid, err := p.s.spool.load(nil, m.value)
+		if err != nil {
+			return err
+		}
+		p.thumbHeat.draw(rgb, img.W, img.H, grid, m.value.w, m.value.h)
 		if err := add(m.Stamp, HeatmapThumb, rgb); err != nil {
 			return err
 		}
@@ -600,7 +620,7 @@ func (p *pass) pictures(f *decode.Frame, s *scene) error {
 // png writes the heat map over its whole frame.
 func (p *pass) png(img decode.Image, st ingest.Stamp, s *scene) (err error) {
 	if pt := p.fullPaint; pt == nil || pt.w != img.W || pt.h != img.H {
-		if p.fullPaint, err = newPainter(img.W, img.H, p.s.fixture()); err != nil {
+		if p.fullPaint, err = newPainter(img.W, img.H, 1, p.s.fixture()); err != nil {
 			return err
 		}
 		p.full3 = make([]byte, 3*img.W*img.H)

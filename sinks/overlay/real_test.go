@@ -75,7 +75,7 @@ func analyse(t testing.TB, name string) (m media) {
 			}
 			u.Release()
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return m
 		}
 		if err != nil {
@@ -124,7 +124,7 @@ func TestRealClips(t *testing.T) {
 			in := filepath.Join(dir, tt.name)
 			m := analyse(t, in)
 			out := t.TempDir()
-			s := New(Config{Dir: out, Open: openReal(in), Videos: []Video{{Name: VideoName, MaxHeight: 360}}})
+			s := New(Config{Dir: out, Open: openReal(in), Videos: []Video{{Name: VideoName, MaxHeight: 240}}})
 			ctx := context.Background()
 			if err := s.Begin(ctx, sinks.Header{Source: tt.name, Streams: m.streams}); err != nil {
 				t.Fatal(err)

@@ -3,6 +3,7 @@ package sinktest
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"sync"
@@ -39,7 +40,7 @@ func Validate(t testing.TB, r io.Reader) {
 	n := 0
 	for {
 		line, err := br.ReadBytes('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if len(line) > 0 {
 				t.Errorf("line %d has no end: %.80q", n+1, line)
 			}
