@@ -64,8 +64,9 @@ type Need struct {
 	Window int // samples per channel; 0 for none
 	Place  Place
 	// MinWindow is the number of real samples below which an EveryHop window is
-	// not worth a moment, unless it is the first of its Seg and the Seg's sound
-	// ends within it. A window without any real sample is never worth one.
+	// not worth a moment, unless it is the first of its Seg and the sound ends
+	// within it (none follows for Options.MaxLag). A window without any real
+	// sample is never worth one.
 	MinWindow int
 }
 

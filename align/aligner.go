@@ -209,17 +209,17 @@ func (a *Aligner) Close() {
 
 // accept files u under this Seg or a later one.
 func (a *Aligner) accept(u decode.Unit) {
-	var t, other *track
+	var t *track
 	var at ingest.Stamp
 	switch {
 	case u.Frame != nil:
-		t, other, at = &a.video, &a.audio, u.Frame.Stamp
+		t, at = &a.video, u.Frame.Stamp
 	case u.Block != nil && u.Block.Sound >= 0 && u.Block.Sound < len(a.sounds):
-		t, other, at = &a.audio, &a.video, u.Block.Stamp
+		t, at = &a.audio, u.Block.Stamp
 	case u.End != nil && u.End.Kind == ingest.Video:
-		t, other, at = &a.video, &a.audio, u.End.Stamp
+		t, at = &a.video, u.End.Stamp
 	case u.End != nil && u.End.Kind == ingest.Audio:
-		t, other, at = &a.audio, &a.video, u.End.Stamp
+		t, at = &a.audio, u.End.Stamp
 	}
 	switch {
 	case t == nil || !t.present:
@@ -244,10 +244,13 @@ func (a *Aligner) accept(u decode.Unit) {
 			}
 		}
 		t.pending.push(u)
-		if t.span > a.opt.MaxLag || at.Seg-a.seg > maxSegs {
-			other.ended = true
-		}
 	}
+}
+
+// ahead reports whether the units that wait lie so far ahead of this Seg that the
+// other stream must not hold it open.
+func (a *Aligner) ahead(t *track) bool {
+	return t.pending.len() > 0 && (t.span > a.opt.MaxLag || stampOf(*t.pending.last()).Seg-a.seg > maxSegs)
 }
 
 func stampOf(u decode.Unit) ingest.Stamp {
@@ -290,6 +293,9 @@ func (a *Aligner) take(u decode.Unit) {
 // run emits what can be emitted and goes on to later Segs.
 func (a *Aligner) run(dst []*Moment) []*Moment {
 	for {
+		if a.ahead(&a.video) || a.ahead(&a.audio) {
+			a.video.ended, a.audio.ended = true, true
+		}
 		a.settle()
 		over := a.video.ended && a.audio.ended
 		if over && !a.closed {

@@ -106,29 +106,45 @@ func distance(a, b *signature) float64 {
 			h += max(int(v)-int(b.hist[c][i]), 0)
 		}
 	}
-	best := 255 * side * side // sum of differences over a full thumbnail
+	// Where the pictures agree without a shift, more effort would change no
+	// decision: cutRatio times that little is still below the floor.
+	best := shifted(a, b, 0, 0)
+	if d := blend(best, h); d < cutFloor/cutRatio {
+		return d
+	}
 	for dy := -reach; dy <= reach; dy++ {
 		for dx := -reach; dx <= reach; dx++ {
-			sum, n := 0, 0
-			for y := max(0, dy); y < min(side, side+dy); y++ {
-				x0, x1 := max(0, dx), min(side, side+dx)
-				p := a.luma[y*side+x0 : y*side+x1]
-				q := b.luma[(y-dy)*side+x0-dx : (y-dy)*side+x1-dx]
-				for i, v := range p {
-					d := int(v) - int(q[i])
-					if d < 0 {
-						d = -d
-					}
-					sum += d
-				}
-				n += len(p)
-			}
-			best = min(best, sum*side*side/n)
+			best = min(best, shifted(a, b, dx, dy))
 		}
 	}
-	// Unrelated pictures differ by about a quarter of the range in the mean.
-	luma := min(1, float64(best)/(side*side*255)*4)
-	return (luma + float64(h)/(3*32*samplesPerFrame)) / 2
+	return blend(best, h)
+}
+
+// blend makes a distance of a sum of luma differences and one of histogram
+// differences. Unrelated pictures differ by about a quarter of the range in the
+// mean.
+func blend(luma, hist int) float64 {
+	return (min(1, float64(luma)/(side*side*255)*4) + float64(hist)/(3*32*samplesPerFrame)) / 2
+}
+
+// shifted returns the sum of luma differences where b, shifted by (dx, dy), and a
+// overlap, scaled up to a full thumbnail.
+func shifted(a, b *signature, dx, dy int) int {
+	sum, n := 0, 0
+	x0, x1 := max(0, dx), min(side, side+dx)
+	for y := max(0, dy); y < min(side, side+dy); y++ {
+		p := a.luma[y*side+x0 : y*side+x1]
+		q := b.luma[(y-dy)*side+x0-dx : (y-dy)*side+x1-dx]
+		for i, v := range p {
+			d := int(v) - int(q[i])
+			if d < 0 {
+				d = -d
+			}
+			sum += d
+		}
+		n += len(p)
+	}
+	return sum * side * side / n
 }
 
 // strength returns the strength of the cut in front of frame n, 0 if there is

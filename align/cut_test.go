@@ -131,23 +131,27 @@ func TestRealCut(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Fatal("ffmpeg is needed: make deps installs it")
 	}
-	var raw bytes.Buffer
-	cmd := exec.Command("ffmpeg", "-v", "error",
-		"-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=1.2",
-		"-f", "lavfi", "-i", "mandelbrot=s=160x120:r=25",
-		"-filter_complex", "[1:v]trim=end=1.2[m];[0:v][m]concat=n=2:v=1:a=0,noise=alls=12:allf=t,scale=48:48:flags=bilinear",
-		"-pix_fmt", "rgb24", "-f", "rawvideo", "-")
-	cmd.Stdout, cmd.Stderr = &raw, os.Stderr
-	if err := cmd.Run(); err != nil {
-		t.Skipf("this ffmpeg has no test sources: %v", err)
+	ffmpeg := func(in io.Reader, args ...string) *bytes.Buffer {
+		out := new(bytes.Buffer)
+		cmd := exec.Command("ffmpeg", append([]string{"-nostdin", "-v", "error"}, args...)...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, os.Stderr
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+		return out
 	}
+	film := ffmpeg(nil,
+		"-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=1.2", "-f", "lavfi", "-i", "testsrc=s=160x120:r=25:d=1.2",
+		"-filter_complex", "concat=n=2:v=1:a=0", "-c:v", "libx264", "-crf", "38", "-pix_fmt", "yuv420p", "-f", "mpegts", "-")
+	raw := ffmpeg(film, "-f", "mpegts", "-i", "-",
+		"-vf", "scale=48:48:flags=bilinear", "-pix_fmt", "rgb24", "-f", "rawvideo", "-")
 	frame := make([]byte, 3*shot*shot)
 	n := raw.Len() / len(frame)
 	if n != 60 {
 		t.Fatalf("%d frames", n)
 	}
 	got := cuts(t, n, func(_ int, set func(x, y int, r, g, b byte)) {
-		if _, err := io.ReadFull(&raw, frame); err != nil {
+		if _, err := io.ReadFull(raw, frame); err != nil {
 			t.Fatal(err)
 		}
 		for i := 0; i < len(frame); i += 3 {

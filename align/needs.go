@@ -216,9 +216,20 @@ func (a *Aligner) nextHop(w *want) (time.Duration, state) {
 		if s.end < to && a.audioLow(s) < s.timeOf(to) {
 			return key, wait
 		}
-		only := w.hop == 0 && a.audio.ended && s.end <= to
-		if n := s.count(from, to); n > 0 && (n >= int64(w.MinWindow) || only) {
+		n := s.count(from, to)
+		if n >= max(1, int64(w.MinWindow)) {
 			return key, ready
+		}
+		if w.hop == 0 { // holds sample 0, so n > 0
+			// Short, but worth a moment if the sound ends here, which shows
+			// once there is none for MaxLag.
+			later := s.timeOf(to) + a.opt.MaxLag
+			if s.end <= to && a.audioLow(s) < later {
+				return key, wait
+			}
+			if s.end <= to || s.timeOf(s.nextFrom(to)) >= later {
+				return key, ready
+			}
 		}
 		w.hop++
 	}

@@ -281,7 +281,13 @@ func (p *plot) expectNeed(g uint32, s *scene, n Need, opt Options, jumped bool) 
 				}
 				sum += float64(v) * float64(i%97+1)
 			}
-			first := from == 0 && total <= int64(n.Window)
+			first := from == 0
+			windowEnd := s.blocks[0].at + timeOf(int64(n.Window), rate)
+			for _, b := range s.blocks {
+				if b.at+time.Duration(b.ms)*ms > windowEnd && b.at < windowEnd+opt.MaxLag {
+					first = false // the sound goes on
+				}
+			}
 			if real == 0 || real < int64(n.MinWindow) && !first {
 				continue
 			}

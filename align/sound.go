@@ -78,6 +78,10 @@ func (s *sound) count(from, to int64) int64 {
 	return n
 }
 
+// nextFrom returns the index of the first real sample from n on; there must be
+// one.
+func (s *sound) nextFrom(n int64) int64 { return max(n, s.pieces.at(s.find(n)).at) }
+
 // copy writes the samples from index from into dst, silence where there are
 // none, and returns how many are real.
 func (s *sound) copy(dst []float32, from int64) int64 {
