@@ -4,6 +4,7 @@ package caption_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"testing"
@@ -30,6 +31,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// closeLater closes c at the end of the test.
+func closeLater(t *testing.T, c io.Closer) {
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // load opens the captioner of a fixture pack on ONNX Runtime.
 func load(t *testing.T, dir string, edit func(*caption.Config)) infer.Family {
 	t.Helper()
@@ -45,23 +55,13 @@ func load(t *testing.T, dir string, edit func(*caption.Config)) infer.Family {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := rt.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	closeLater(t, rt)
 	c := caption.Config{Model: *m, Info: infer.Info{Name: m.Name, Fixture: true}, Labels: map[string][]string{}, Sessions: map[string]infer.Session{}}
 	for role, g := range m.Graphs {
-		s, err := rt.Session(pack.Path(g.File), ort.SessionOptions{})
-		if err != nil {
+		if c.Sessions[role], err = rt.Session(pack.Path(g.File), ort.SessionOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		c.Sessions[role] = s
+		closeLater(t, c.Sessions[role])
 	}
 	for name, f := range m.Labels {
 		if c.Labels[name], err = models.Labels(pack.Path(f)); err != nil {

@@ -76,7 +76,7 @@ func (n *optimumNet) bindEncoder(g models.Graph) (err error) {
 	if len(n.encIn) != 1 {
 		return fmt.Errorf("takes %d tensors where only pixel_values is known", len(n.encIn))
 	}
-	if err := pictureFits(n.encIn[n.pixels], n.packer.Shape(1)); err != nil {
+	if err = pictureFits(n.encIn[n.pixels], n.packer.Shape(1)); err != nil {
 		return err
 	}
 	n.hidden, err = infer.NeedPort(n.encOut, g.Outputs, "last_hidden_state", "float32", 3)

@@ -50,7 +50,7 @@ func (n *stepNet) bindEncoder(g models.Graph) (err error) {
 	if len(n.encIn) != 1 {
 		return fmt.Errorf("takes %d tensors where only an image is known", len(n.encIn))
 	}
-	if err := pictureFits(n.encIn[n.image], n.packer.Shape(1)); err != nil {
+	if err = pictureFits(n.encIn[n.image], n.packer.Shape(1)); err != nil {
 		return err
 	}
 	n.annotations, err = infer.NeedPort(n.encOut, g.Outputs, "annotations", "float32", 3)

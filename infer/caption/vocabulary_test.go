@@ -196,8 +196,16 @@ func TestAttentionGrid(t *testing.T) {
 		stated     []int
 		w, h, skip int
 	}{
-		{196, nil, 14, 14, 0}, {197, nil, 14, 14, 1}, {1, nil, 1, 1, 0}, {2, nil, 0, 0, 0}, {12, nil, 0, 0, 0}, {0, nil, 0, 0, 0},
-		{12, []int{4, 3}, 4, 3, 0}, {13, []int{4, 3}, 4, 3, 1}, {14, []int{4, 3}, 0, 0, 0}, {11, []int{4, 3}, 0, 0, 0},
+		{196, nil, 14, 14, 0},
+		{197, nil, 14, 14, 1},
+		{1, nil, 1, 1, 0},
+		{2, nil, 0, 0, 0},
+		{12, nil, 0, 0, 0},
+		{0, nil, 0, 0, 0},
+		{12, []int{4, 3}, 4, 3, 0},
+		{13, []int{4, 3}, 4, 3, 1},
+		{14, []int{4, 3}, 0, 0, 0},
+		{11, []int{4, 3}, 0, 0, 0},
 	} {
 		if w, h, skip := gridOf(c.cells, c.stated); w != c.w || h != c.h || skip != c.skip {
 			t.Errorf("%d cells, stated %v: %d x %d after %d", c.cells, c.stated, w, h, skip)

@@ -24,7 +24,7 @@ func (v *vocabulary) caption(sentence []token, grid []int, view infer.View) *inf
 	var text strings.Builder
 	for i := range words {
 		w := infer.Word{Text: string(words[i].text), P: math.Exp(words[i].logp)}
-		if text.Len() > 0 && !(v.glued && hangs(w.Text)) {
+		if text.Len() > 0 && (!v.glued || !hangs(w.Text)) {
 			text.WriteByte(' ')
 		}
 		text.WriteString(w.Text)

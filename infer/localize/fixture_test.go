@@ -3,6 +3,7 @@
 package localize
 
 import (
+	"io"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -15,6 +16,15 @@ import (
 	"github.com/seehear/seehear/infer/ort"
 	"github.com/seehear/seehear/models"
 )
+
+// closeLater closes c at the end of the test.
+func closeLater(t *testing.T, c io.Closer) {
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
 
 // fixture opens the localizer of the fixture pack on ONNX Runtime: cell (x, y) of
 // 7 by 7 resembles the sound by sin(b*pi/2) * sin(a*pi/2), where b is its
@@ -34,25 +44,17 @@ func fixture(t *testing.T, edit func(*Config)) *Family {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := rt.Close(); err != nil {
-			t.Error(err)
-		}
 		if n := ort.Handles(); n != 0 {
 			t.Errorf("%d handles are open", n)
 		}
 	})
+	closeLater(t, rt)
 	c := Config{Model: *m, Info: infer.Info{Name: m.Name, Fixture: true}, Sessions: map[string]infer.Session{}}
 	for role, g := range m.Graphs {
-		s, err := rt.Session(pack.Path(g.File), ort.SessionOptions{})
-		if err != nil {
+		if c.Sessions[role], err = rt.Session(pack.Path(g.File), ort.SessionOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		c.Sessions[role] = s
+		closeLater(t, c.Sessions[role])
 	}
 	if edit != nil {
 		edit(&c)

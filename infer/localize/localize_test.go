@@ -154,7 +154,7 @@ func TestSmoothing(t *testing.T) {
 			return look(t, f, st, scene(3, 1, 200*time.Millisecond, []colour{green, green, red}, hearRed))
 		},
 	} {
-		st := f.Open()
+		st = f.Open()
 		look(t, f, st, scene(3, 1, 0, []colour{red, green, green}, hearRed))
 		if diff := cmp.Diff(fresh, next(st, f).Grid); diff != "" {
 			t.Errorf("%s: %s", name, diff)
