@@ -160,16 +160,16 @@ func TestLoadRefusesLinksOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(outside, data, 0o600); err != nil {
+	if err = os.WriteFile(outside, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	link := func(target, name string) string {
 		dir := copyPack(t, "fixture")
 		path := filepath.Join(dir, name)
-		if err := os.RemoveAll(path); err != nil {
+		if err = os.RemoveAll(path); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Symlink(target, path); err != nil {
+		if err = os.Symlink(target, path); err != nil {
 			t.Fatal(err)
 		}
 		return dir
@@ -245,7 +245,7 @@ func TestExternalData(t *testing.T) {
 	}
 	dir := pretend(t, with("weights.bin"), listed)
 	file := filepath.Join(dir, "weights.bin")
-	if err := os.WriteFile(file, []byte("weights"), 0o600); err != nil {
+	if err = os.WriteFile(file, []byte("weights"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p, err := Load(dir)
@@ -253,10 +253,10 @@ func TestExternalData(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, "wrong weights", p.Verify(), "model fixture-soundnet: ", "sha256")
-	if err := os.Remove(file); err != nil {
+	if err = os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("/etc/passwd", file); err != nil {
+	if err = os.Symlink("/etc/passwd", file); err != nil {
 		t.Fatal(err)
 	}
 	_, err = Load(dir)

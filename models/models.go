@@ -5,6 +5,28 @@
 // the same kind stands in the [Model] of the pack, so that the families of
 // package infer hold no numbers of their own. The command loads a pack and hands
 // each family its model. The package does not run anything.
+//
+//	dir, looked := models.Find("default")
+//	pack, err := models.Load(dir)      // manifest, paths, labels, contracts
+//	err = pack.Verify()                // checksums
+//	m, ok := pack.Model("soundnet")
+//	path := pack.Path(m.Graphs["graph"].File)
+//
+// A pack.yaml, of which models/fixture holds a longer one:
+//
+//	seehear: 1
+//	name: gate
+//	version: "6.2.1"
+//	license: MIT
+//	models:
+//	  - name: silero-vad
+//	    family: speech
+//	    version: "6.2.1"
+//	    license: MIT
+//	    graphs:
+//	      gate: {path: silero_vad.onnx, sha256: 1a153a22f450…}
+//	    audio: {rate: 16000, window: 0.032, hop: 512, context: 64}
+//	    gate: {enter: 0.5, leave: 0.35}
 package models
 
 // File is one file of a pack.

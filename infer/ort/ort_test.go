@@ -486,8 +486,10 @@ func BenchmarkRun(b *testing.B) {
 	}
 	defer s.Close()
 	in := []*infer.Tensor{
-		{Shape: []int64{1, 2}, F32: make([]float32, 2)}, {Shape: []int64{1}, I64: make([]int64, 1)},
-		{Shape: []int64{1}, Bool: make([]bool, 1)}, {I64: []int64{40}},
+		{Shape: []int64{1, 2}, F32: make([]float32, 2)},
+		{Shape: []int64{1}, I64: make([]int64, 1)},
+		{Shape: []int64{1}, Bool: make([]bool, 1)},
+		{I64: []int64{40}},
 	}
 	out := []*infer.Tensor{{Shape: []int64{1, 2}, F32: make([]float32, 2)}, nil, nil, nil, nil, nil}
 	b.ReportAllocs()

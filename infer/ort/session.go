@@ -80,7 +80,7 @@ func (rt *Runtime) open(path string, o SessionOptions) (_ *Session, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := rt.take(); err != nil {
+	if err = rt.take(); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -93,7 +93,7 @@ func (rt *Runtime) open(path string, o SessionOptions) (_ *Session, err error) {
 		return nil, err
 	}
 	defer opts.Destroy()
-	if err := s.rank(path, opts); err != nil {
+	if err = s.rank(path, opts); err != nil {
 		return nil, err
 	}
 	if s.session, err = binding.NewDynamicAdvancedSession(path, inNames, outNames, opts); err != nil {
