@@ -53,6 +53,7 @@ func refused(t *testing.T, what string, err error, want ...string) {
 }
 
 func TestLoadRefusesFields(t *testing.T) {
+	dirs := map[string]string{"fixture": copyPack(t, "fixture"), "fixture-optimum": copyPack(t, "fixture-optimum")}
 	for _, c := range []struct {
 		pack, from, to string
 		want           string
@@ -119,10 +120,17 @@ func TestLoadRefusesFields(t *testing.T) {
 		{"fixture-optimum", "heads: 2", "heads: 0", "decode.heads"},
 		{"fixture-optimum", "layout: optimum", "layout: step", "input token is missing"},
 	} {
-		dir := copyPack(t, c.pack)
+		dir := dirs[c.pack]
 		edit(t, dir, c.from, c.to)
 		_, err := Load(dir)
 		refused(t, c.to, err, c.want, "models: load "+dir+": ")
+		whole, err := os.ReadFile(filepath.Join(c.pack, Manifest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = os.WriteFile(filepath.Join(dir, Manifest), whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -175,7 +183,7 @@ func TestLoadRefusesLinksOut(t *testing.T) {
 		return dir
 	}
 	for _, target := range []string{outside, "../../../etc/passwd"} {
-		_, err := Load(link(target, "soundnet.onnx"))
+		_, err = Load(link(target, "soundnet.onnx"))
 		refused(t, target, err, "graphs.graph: soundnet.onnx: ", "escapes")
 	}
 	_, err = Load(link("/etc/passwd", "objects.txt"))
