@@ -80,7 +80,7 @@ func TestPartShortWrite(t *testing.T) {
 	// The runtime ignores SIGXFSZ, so the write comes back short with EFBIG.
 	small := old
 	small.Cur = 4*100 + 50
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &small); err != nil {
+	if err = syscall.Setrlimit(syscall.RLIMIT_FSIZE, &small); err != nil {
 		t.Fatal(err)
 	}
 	var n int

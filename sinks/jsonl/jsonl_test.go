@@ -254,8 +254,8 @@ func FuzzRead(f *testing.F) {
 		again := appendHeader(nil, &h)
 		n := 0
 		for {
-			ev, err := r.Next()
-			if errors.Is(err, io.EOF) {
+			var ev infer.Event
+			if ev, err = r.Next(); errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

@@ -45,6 +45,7 @@ const (
 // Pictures says which heat maps become PNG files.
 type Pictures uint8
 
+// The choices of heat maps.
 const (
 	NoPictures Pictures = iota
 	AtCuts              // one for each cut and caption that has a heat map
@@ -77,14 +78,15 @@ type Config struct {
 	ThumbEvery time.Duration
 	// Threads bounds those of the video encoder; 0 lets it choose.
 	Threads int
-	// Progress, if set, is called now and then during the second pass, on the
-	// goroutine of Close.
+	// Progress, if set, is called as the second pass begins (done is 0), every
+	// second of media, and at its end, on the goroutine of Close.
 	Progress func(done, total time.Duration)
 }
 
 // Kind says what a thumbnail shows.
 type Kind uint8
 
+// What thumbnails show.
 const (
 	FrameThumb   Kind = iota + 1 // the frame as it is
 	HeatmapThumb                 // with the heat map

@@ -443,7 +443,7 @@ func TestSecondPassFails(t *testing.T) {
 	if !errors.Is(err, m.fail) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, VideoName)); err == nil {
+	if _, err = os.Stat(filepath.Join(dir, VideoName)); err == nil {
 		t.Error("half a video has its final name")
 	}
 	check(t, m)
@@ -454,7 +454,7 @@ func TestSecondPassFails(t *testing.T) {
 	s = New(Config{Dir: dir, Videos: []Video{{Name: VideoName}}, Open: func(context.Context, decode.Outputs) (*decode.Reader, error) {
 		return nil, errors.New("ingest: open clip.mp4: no such file")
 	}})
-	if err := s.Begin(ctx, sinks.Header{}); err != nil {
+	if err = s.Begin(ctx, sinks.Header{}); err != nil {
 		t.Fatal(err)
 	}
 	err = s.Close(ctx, sinks.Summary{Complete: true})

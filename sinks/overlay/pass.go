@@ -192,6 +192,9 @@ func (p *pass) run(ctx context.Context) (err error) {
 		}
 		err = errors.Join(err, r.Close())
 	}()
+	if f := p.s.cfg.Progress; f != nil {
+		f(0, p.sum.Duration)
+	}
 	if err := p.read(ctx, r); err != nil {
 		return err
 	}
