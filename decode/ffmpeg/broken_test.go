@@ -1,0 +1,137 @@
+package ffmpeg
+
+import (
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/seehear/seehear/decode"
+	"github.com/seehear/seehear/ingest"
+)
+
+// TestBroken flips bits in one packet of four, in the codecs people meet, and
+// drops some: nothing ends the decoding, most of the media still comes, stamps
+// still increase and sound does not run over itself.
+func TestBroken(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct{ file, video, audio string }{
+		{"a.mp4", "libx264", "aac"},
+		{"b.mkv", "libx265", "libopus"},
+		{"c.webm", "libvpx-vp9", "libvorbis"},
+		{"d.ts", "mpeg2video", "mp2"},
+		{"e.mkv", "mjpeg", "flac"},
+		{"f.avi", "mpeg4", "libmp3lame"},
+	} {
+		t.Run(c.file, func(t *testing.T) {
+			path := filepath.Join(dir, c.file)
+			debian(t, "-f", "lavfi", "-i", "testsrc2=r=25:d=2:s=160x120", "-f", "lavfi", "-i", "sine=d=2:r=48000",
+				"-pix_fmt", "yuv420p", "-strict", "-2", "-c:v", c.video, "-g", "10", "-c:a", c.audio, path)
+			for seed := range uint64(3) {
+				rnd := rand.New(rand.NewPCG(seed, 1))
+				src := open(t, path)
+				src.edit = func(p *ingest.Packet) bool {
+					switch rnd.IntN(16) {
+					case 0:
+						return false
+					case 1, 2, 3:
+						for range 1 + rnd.IntN(8) {
+							p.Data[rnd.IntN(len(p.Data))] ^= 1 << rnd.IntN(8)
+						}
+					case 4:
+						p.Data = p.Data[:rnd.IntN(len(p.Data))]
+					}
+					return true
+				}
+				got := run(t, src, both, Options{})
+				t.Logf("%+v", got.stats)
+				if len(got.frames) < 20 || got.stats.Samples < 30000 {
+					t.Errorf("seed %d: only %d frames and %d samples", seed, len(got.frames), got.stats.Samples)
+				}
+				checkOrder(t, got)
+			}
+		})
+	}
+}
+
+// checkOrder holds the promises that every consumer builds on.
+func checkOrder(t testing.TB, got *decoded) {
+	t.Helper()
+	for i := 1; i < len(got.frames); i++ {
+		if !got.frames[i-1].Stamp.Before(got.frames[i].Stamp) {
+			t.Errorf("frame %d at %+v after %+v", i, got.frames[i].Stamp, got.frames[i-1].Stamp)
+		}
+	}
+	for _, bs := range got.blocks {
+		var end ingest.Stamp
+		for i, b := range bs {
+			if i > 0 && b.Seg == end.Seg && b.At < end.At-time.Microsecond*100 {
+				t.Errorf("block %d at %v, %v before the end of the last", i, b.At, end.At-b.At)
+			}
+			end = ingest.Stamp{At: b.At + ingest.SampleTime(int64(len(b.data)/b.channels), b.rate), Seg: b.Seg}
+		}
+	}
+}
+
+// FuzzDecode feeds arbitrary bytes, cut into packets, to every kind of decoder
+// that clips of the wild use.
+func FuzzDecode(f *testing.F) {
+	codecs := []ingest.Stream{
+		{Kind: ingest.Video, Codec: "h264"}, {Kind: ingest.Video, Codec: "hevc"}, {Kind: ingest.Video, Codec: "vp9"},
+		{Kind: ingest.Video, Codec: "mpeg2video"}, {Kind: ingest.Video, Codec: "mjpeg"}, {Kind: ingest.Video, Codec: "rawvideo", Width: 16, Height: 9, Format: 0},
+		{Kind: ingest.Audio, Codec: "aac"}, {Kind: ingest.Audio, Codec: "mp3"}, {Kind: ingest.Audio, Codec: "ac3"},
+		{Kind: ingest.Audio, Codec: "opus", SampleRate: 48000, Channels: 2}, {Kind: ingest.Audio, Codec: "pcm_s16le", SampleRate: 8000, Channels: 1, BlockAlign: 2},
+		{Kind: ingest.Audio, Codec: "flac"},
+	}
+	for i := range codecs {
+		f.Add(byte(i), uint16(64), []byte("\x00\x00\x00\x01\x67\x42\x00\x0a\xf8\x41\xa2\xff\xf1\x50\x80\x00\x1f\xfc"))
+	}
+	f.Fuzz(func(t *testing.T, which byte, size uint16, data []byte) {
+		st := codecs[int(which)%len(codecs)]
+		if st.Format == 0 && st.Codec != "rawvideo" {
+			st.Format = -1
+		}
+		before := Handles()
+		d, err := New([]ingest.Stream{st}, both, Options{MaxPixels: 1 << 18, Threads: 1})
+		if err != nil {
+			t.Skip()
+		}
+		got := &decoded{blocks: make([][]block, 1)}
+		take := func(p *ingest.Packet) {
+			units, err := d.Decode(nil, p)
+			if err != nil {
+				t.Logf("%v", err)
+			}
+			for _, u := range units {
+				if u.Frame != nil {
+					got.frames = append(got.frames, &decode.Frame{Stamp: u.Frame.Stamp})
+				}
+				if u.Block != nil {
+					got.blocks[0] = append(got.blocks[0], block{Stamp: u.Block.Stamp, rate: 22050, channels: 1, data: make([]float32, len(u.Block.PCM.Data))})
+				}
+				u.Release()
+			}
+		}
+		n := int(size)%4096 + 1
+		for i := 0; len(data) > 0 && i < 64; i++ {
+			k := min(n, len(data))
+			p := ingest.Packet{PTS: time.Duration(data[0]) * 10 * time.Millisecond, DTS: ingest.NoTime, Seg: uint32(i) / 8, Key: i == 0, Data: data[:k:k]}
+			if data[0] == 255 {
+				p.PTS = ingest.NoTime
+			}
+			if k > 10 && data[1] == 7 {
+				p.Side = []ingest.SideData{{Type: 11, Data: data[:10]}, {Type: int(data[2]) % 40, Data: data[:k]}}
+			}
+			take(&p)
+			data = data[k:]
+		}
+		take(nil)
+		checkOrder(t, got)
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if d.Held() != 0 || Handles() != before {
+			t.Errorf("%d held, %d handles", d.Held(), Handles()-before)
+		}
+	})
+}
