@@ -322,3 +322,44 @@ func TestOneStream(t *testing.T) {
 		}
 	}
 }
+
+// A live source does not wait: moments that nobody has time for are dropped,
+// counted, and released.
+func TestLive(t *testing.T) {
+	s, k := film(1, 500), &keep{t: t}
+	s.live = true
+	fs := families()[:1]
+	fs[0].(*counter).resolve = func(*align.Moment) error { time.Sleep(time.Millisecond); return nil }
+	sum, err := Run(t.Context(), Pipeline{Open: s.open, Families: fs, Sinks: []sinks.Sink{k}, Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.check(t, k)
+	if sum.Drops == 0 || sum.Moments+sum.Drops != 500 || !k.header.Live {
+		t.Errorf("summary %+v", sum)
+	}
+}
+
+// However many events of however many kinds: the order of the sinks' events is
+// that of the moments, segment by segment.
+func TestOrder(t *testing.T) {
+	s, k := film(2, 50), &keep{t: t}
+	if _, err := Run(t.Context(), Pipeline{Open: s.open, Families: families(), Sinks: []sinks.Sink{k}, Workers: 8}); err != nil {
+		t.Fatal(err)
+	}
+	var last ingest.Stamp
+	ended := false // a family has finished its segment
+	for i, e := range k.events {
+		finish := strings.Contains(k.lines[i], " in segment ")
+		if e.Seg > last.Seg {
+			ended = false
+		} else if !finish && (ended || e.Before(last)) {
+			t.Fatalf("%s after %v", k.lines[i], last)
+		}
+		if finish {
+			ended = true
+			continue
+		}
+		last = e.Stamp
+	}
+}

@@ -116,19 +116,25 @@ func (s *scene) until(i int, opt Options) time.Duration {
 	if i+1 < len(s.frames) && s.frames[i+1].at-f.at < opt.MaxLag {
 		d = s.frames[i+1].at - f.at
 	} else if d <= 0 {
-		var steps []time.Duration
-		for j := i; j > 0 && len(steps) < 31; j-- {
-			if step := s.frames[j].at - s.frames[j-1].at; step < opt.MaxLag {
-				steps = append(steps, step)
-			}
-		}
-		slices.Sort(steps)
+		steps := s.steps(i, opt)
 		d = 40 * ms
 		if len(steps) > 0 {
 			d = steps[len(steps)/2]
 		}
 	}
 	return f.at + min(d, opt.MaxLag)
+}
+
+// steps returns the sorted distances of the last frames up to frame i.
+func (s *scene) steps(i int, opt Options) []time.Duration {
+	var steps []time.Duration
+	for j := i; j > 0 && len(steps) < 31; j-- {
+		if step := s.frames[j].at - s.frames[j-1].at; step < opt.MaxLag {
+			steps = append(steps, step)
+		}
+	}
+	slices.Sort(steps)
+	return steps
 }
 
 func (s *scene) end(opt Options) (video, audio time.Duration) {
@@ -320,7 +326,9 @@ func (p *plot) expectGaps(s *scene, opt Options, jumped bool) []expected {
 		tol = max(tol, min(d, opt.MaxLag))
 		for i := 1; i < len(s.frames); i++ {
 			d := s.frames[i-1].dur
-			if e := s.frames[i-1].at + d; d > 0 && s.frames[i].at-e > max(d/2, opt.Tolerance) {
+			steps := s.steps(i-1, opt)
+			if e := s.frames[i-1].at + d; d > 0 && s.frames[i].at-e > max(d/2, opt.Tolerance) &&
+				len(steps) >= 3 && s.frames[i].at-s.frames[i-1].at > steps[len(steps)/2]*3/2 {
 				gaps = append(gaps, gap{e, s.frames[i].at, ingest.Video, Hole})
 			}
 		}

@@ -71,15 +71,11 @@ func (a *Aligner) takeFrame(f *decode.Frame) {
 		return
 	}
 	if v.started {
-		if step := f.At - v.newest; step < a.opt.MaxLag {
+		step := f.At - v.newest
+		a.findHole(step)
+		if step < a.opt.MaxLag {
 			v.steps[v.nstep%len(v.steps)] = step
 			v.nstep++
-		}
-		// Where the source says how long the frame before lasts, more than half
-		// of that again is a hole.
-		end := v.newest + v.lastDur
-		if v.lastDur > 0 && f.At-end > max(v.lastDur/2, a.opt.Tolerance) {
-			a.addHole(videoGap, end, f.At)
 		}
 	} else {
 		v.started, v.first, v.tick = true, f.At, a.frameDur(f.Dur)
@@ -90,6 +86,19 @@ func (a *Aligner) takeFrame(f *decode.Frame) {
 	v.newest, v.lastDur, v.until = f.At, max(0, f.Dur), max(v.until, f.At)
 	v.frames.push(shown{frame: f})
 	a.settle()
+}
+
+// findHole files a hole in the video in front of a frame that comes step after
+// the one before. Two things must tell of it, because many a container gives
+// frames a nominal duration that has nothing to do with their real distances:
+// what the source says of the frame before, and the frames before that.
+func (a *Aligner) findHole(step time.Duration) {
+	v := &a.show
+	rest := step - v.lastDur
+	if v.lastDur <= 0 || rest <= max(v.lastDur/2, a.opt.Tolerance) || v.nstep < 3 || step <= v.median()*3/2 {
+		return
+	}
+	a.addHole(videoGap, v.newest+v.lastDur, v.newest+step)
 }
 
 // frameDur is how long a frame is seen that has no successor and of which the
