@@ -219,7 +219,7 @@ int demux_detect(demux *d, const char *url, const char **format)
     if (ret < 0)
         return ret;
     *format = d->format->name;
-    return 0;
+    return ret;
 }
 
 int demux_open(demux *d, const char *url, const char *formats, const char *protocols,
@@ -242,6 +242,9 @@ int demux_open(demux *d, const char *url, const char *formats, const char *proto
         // The gate confines local files to the playlist's folder; by extension,
         // FFmpeg would refuse the usual names of keys.
         av_dict_set(&opt, "allowed_extensions", "ALL", 0);
+        // Segments are often named without one. What they may hold is limited
+        // by the list of formats.
+        av_dict_set(&opt, "extension_picky", "0", 0);
     }
     ret = avformat_open_input(&d->fc, url, d->format, &opt); // frees fc if it fails
     av_dict_free(&opt);

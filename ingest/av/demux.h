@@ -23,7 +23,8 @@ void demux_stop(demux *d);
 // demux_deadline ends what d is doing after ns nanoseconds from now; 0 disarms.
 void demux_deadline(demux *d, int64_t ns);
 
-// demux_detect opens the root (Go's stream 0) and finds the format.
+// demux_detect opens the root (Go's stream 0), finds the format and returns how
+// sure it is (AVPROBE_SCORE_…).
 int demux_detect(demux *d, const char *url, const char **format);
 // demux_open reads the header.
 int demux_open(demux *d, const char *url, const char *formats, const char *protocols,

@@ -216,7 +216,10 @@ func (s *httpStream) Read(p []byte) (int, error) {
 			continue
 		}
 		s.drop()
-		if err == io.EOF && (s.size < 0 || s.pos >= s.size) {
+		if err == io.EOF && s.size < 0 {
+			s.size = s.pos // now it is known
+		}
+		if err == io.EOF && s.pos >= s.size {
 			return 0, io.EOF
 		}
 		last = err

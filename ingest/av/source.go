@@ -46,9 +46,11 @@ type Source struct {
 	streams  []ingest.Stream
 	reading  [2]int // indices of the selected streams, -1 for none
 	format   string
+	guessed  bool  // the format, by little more than the name
 	size     int64 // of the input in bytes, -1 if unknown
 	duration time.Duration
 	live     bool
+	promised time.Duration // by the container for all streams together, 0 if it does not say
 
 	// The I/O that C asks for ends with io, whose cause says why.
 	io     context.Context
@@ -152,9 +154,11 @@ func (s *Source) demux(ctx context.Context) error {
 	url := C.CString(s.root.url)
 	defer C.free(unsafe.Pointer(url))
 	var name *C.char
-	if ret := C.demux_detect(s.c, url, &name); ret < 0 {
-		return s.openError(ctx, ret)
+	score := C.demux_detect(s.c, url, &name)
+	if score < 0 {
+		return s.openError(ctx, score)
 	}
+	s.guessed = score <= C.AVPROBE_SCORE_EXTENSION
 	s.format = C.GoString(name)
 	if !knownFormat(s.format) {
 		return fmt.Errorf("not a media file that FFmpeg can read (it looks like %s)", s.format)
@@ -165,7 +169,7 @@ func (s *Source) demux(ctx context.Context) error {
 	defer C.free(unsafe.Pointer(list))
 	defer C.free(unsafe.Pointer(allowed))
 	ret := C.demux_open(s.c, url, list, allowed, C.int64_t(s.opt.ProbeSize),
-		C.int64_t(s.opt.ProbeTime/time.Microsecond), C.int(s.opt.MaxStreams))
+		C.int64_t(s.opt.ProbeTime/time.Microsecond), C.int(s.opt.MaxStreams+1))
 	if ret < 0 || s.refused != nil {
 		return s.openError(ctx, ret)
 	}
@@ -189,8 +193,11 @@ func (s *Source) demux(ctx context.Context) error {
 	return nil
 }
 
-// checkSize refuses pictures that would take too much memory to decode.
+// checkSize refuses what would take too much memory to decode.
 func (s *Source) checkSize() error {
+	if s.count() > s.opt.MaxStreams {
+		return fmt.Errorf("more than %d streams", s.opt.MaxStreams)
+	}
 	for i := range s.count() {
 		st := C.demux_stream(s.c, C.int(i))
 		if !isKind(st, C.AVMEDIA_TYPE_VIDEO) {
@@ -298,8 +305,10 @@ func (s *Source) describeAll() {
 	if s.reading[0] >= 0 {
 		one = s.reading[0]
 	}
+	others := false
 	for i := range s.count() {
 		st := C.demux_stream(s.c, C.int(i))
+		others = others || i != s.reading[0] && i != s.reading[1]
 		read := i == s.reading[0] || i == s.reading[1]
 		if !read && (!isKind(st, C.AVMEDIA_TYPE_VIDEO) && !isKind(st, C.AVMEDIA_TYPE_AUDIO) ||
 			C.demux_related(s.c, C.int(one), C.int(i)) == 0) {
@@ -322,6 +331,10 @@ func (s *Source) describeAll() {
 		if t.promised = d.Duration; fc.duration_estimation_method == C.AVFMT_DURATION_FROM_BITRATE {
 			t.promised = 0
 		}
+	}
+	if fc.duration_estimation_method == C.AVFMT_DURATION_FROM_STREAM && !others &&
+		s.tail[0].promised == 0 && s.tail[1].promised == 0 {
+		s.promised = s.duration
 	}
 	opt := ingest.ClockOptions{}
 	if !jumps(s.format) {
@@ -370,15 +383,32 @@ func (s *Source) Damage() Damage {
 	if s.err != io.EOF {
 		return d
 	}
-	for _, t := range s.tail {
+	both := tail{promised: s.promised}
+	for i, t := range s.tail {
+		if s.reading[i] < 0 {
+			continue
+		}
 		d.Truncated = d.Truncated || t.cut
-		// Containers round, and some count the last frame differently.
-		if miss := t.promised - (t.end - t.start); t.promised > 0 && miss > time.Second/2 {
-			d.Missing = max(d.Missing, miss)
-			d.Truncated = true
+		d.Missing = max(d.Missing, t.missing())
+		if t.seen {
+			if !both.seen {
+				both.seen, both.start = true, t.start
+			}
+			both.start, both.end = min(both.start, t.start), max(both.end, t.end)
 		}
 	}
+	d.Missing = max(d.Missing, both.missing())
+	d.Truncated = d.Truncated || d.Missing > 0
 	return d
+}
+
+// missing is by how much t falls short of what was promised. Containers round, and
+// some count the last frame differently, so a little does not count.
+func (t tail) missing() time.Duration {
+	if miss := t.promised - (t.end - t.start); t.promised > 0 && miss > time.Second/2 {
+		return miss
+	}
+	return 0
 }
 
 // Read returns the next packet of the selected streams (see [ingest.Source]).
@@ -680,7 +710,7 @@ func (s *Source) openError(ctx context.Context, ret C.int) error {
 		return s.entryErr
 	case s.root.count == 0:
 		return errors.New("empty, zero bytes")
-	case s.format == "":
+	case s.format == "", s.guessed:
 		return errors.New("not a media file that FFmpeg can read")
 	case ret == -C.ENOMEM:
 		return fmt.Errorf("more than %d streams, or out of memory", s.opt.MaxStreams)
