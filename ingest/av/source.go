@@ -69,6 +69,8 @@ type Source struct {
 	entryErr  error // why an entry of a playlist could not be read
 	lost      int
 	damaged   int
+	known     int // streams when it was opened
+	late      int
 	packets   int64
 	tail      [2]tail
 	err       error // what Read returned
@@ -249,7 +251,7 @@ func (s *Source) choose() error {
 		}
 		return ingest.ErrNoMedia
 	}
-	s.reading = [2]int{video, audio}
+	s.reading, s.known = [2]int{video, audio}, s.count()
 	C.demux_select(s.c, C.int(video), C.int(audio))
 	return nil
 }
@@ -369,6 +371,9 @@ type Damage struct {
 	Entries int
 	// Places that the demuxer could not make packets of.
 	Places int
+	// Packets of streams that appeared after the input was opened, which are
+	// not read.
+	Late int
 	// Truncated says that the input ends early: its last packet is incomplete,
 	// or by Missing less is there than the container states.
 	Truncated bool
@@ -379,7 +384,7 @@ type Damage struct {
 func (s *Source) Damage() Damage {
 	s.run.Lock()
 	defer s.run.Unlock()
-	d := Damage{Entries: s.lost, Places: s.damaged}
+	d := Damage{Entries: s.lost, Places: s.damaged, Late: s.late}
 	if s.err != io.EOF {
 		return d
 	}
@@ -448,6 +453,9 @@ func (s *Source) Read(ctx context.Context) (ingest.Packet, error) {
 		failures = 0
 		pkt := C.demux_packet(s.c)
 		if i := int(pkt.stream_index); i != s.reading[0] && i != s.reading[1] {
+			if i >= s.known {
+				s.late++
+			}
 			continue
 		}
 		s.push(pkt)

@@ -1,0 +1,75 @@
+package av
+
+import (
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// resident returns the memory of this process in KiB.
+func resident(t *testing.T) int {
+	t.Helper()
+	for line := range strings.Lines(string(read(t, "/proc/self/status"))) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			n, err := strconv.Atoi(strings.Fields(rest)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Skip("this system does not say how much memory a process has")
+	return 0
+}
+
+// Opening, reading in part and closing a hundred times leaves no C object and no
+// memory behind.
+func TestOpenAndCloseLeaveNothing(t *testing.T) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("this system does not say how much memory a process has")
+	}
+	server := files(t)
+	bad := t.TempDir() + "/bad.mp4"
+	write(t, bad, read(t, clip(t, "moovlast.mp4"))[:5000])
+	inputs := []string{
+		clip(t, "bframes.mp4"), clip(t, "h264.ts"), clip(t, "list.m3u8"), bad,
+		server.URL + "/moovlast.mp4", server.URL + "/list.m3u8", server.URL + "/missing.mp4",
+	}
+	clip(t, "moovlast.mp4")
+	before := Handles()
+	round := func(n int) int {
+		for range n {
+			for _, input := range inputs {
+				s, err := Open(t.Context(), input, DefaultOptions())
+				if err != nil {
+					continue
+				}
+				for range 20 {
+					if _, err := s.Read(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if Handles() <= before {
+					t.Fatal("an open source has no handle")
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		debug.FreeOSMemory()
+		return resident(t)
+	}
+	first := round(20)
+	last := round(100)
+	if n := Handles(); n != before {
+		t.Errorf("%d C handles are left", n-before)
+	}
+	// A leak of one packet, context or buffer per source would be megabytes.
+	if grown := last - first; grown > 4096 {
+		t.Errorf("resident memory grew from %d to %d KiB", first, last)
+	}
+	t.Logf("resident memory: %d KiB after 20 rounds, %d KiB after 120", first, last)
+}
