@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -449,13 +450,24 @@ func TestChurnKeepsMemoryFlat(t *testing.T) {
 			}
 		}
 	}
-	churn(40)
-	before := resident(t)
-	churn(160)
-	t.Logf("resident after 40: %d kB, after 200: %d kB", before>>10, resident(t)>>10)
-	// Each session holds 4 MB of weights: a leak of one in forty would show.
-	if after := resident(t); after-before > 16<<20 {
-		t.Errorf("resident memory grew from %d to %d kB over 160 sessions", before>>10, after>>10)
+	// Threads come and go, and with them some memory of the C library's arenas; the
+	// least of several readings is what is really held.
+	least := func() int64 {
+		low := int64(math.MaxInt64)
+		for range 5 {
+			churn(20)
+			low = min(low, resident(t))
+		}
+		return low
+	}
+	churn(20)
+	before := least()
+	churn(100)
+	after := least()
+	t.Logf("resident: %d kB, 200 sessions later %d kB", before>>10, after>>10)
+	// Each session holds 4 MB of weights: a leak of one in thirty would show.
+	if after-before > 24<<20 {
+		t.Errorf("resident memory grew from %d to %d kB over 200 sessions", before>>10, after>>10)
 	}
 }
 

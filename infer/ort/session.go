@@ -214,6 +214,7 @@ func (s *Session) Close() error {
 	errs = append(errs, s.session.Destroy())
 	handles.Add(-1)
 	s.rt.drop()
+	trim()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("ort: close %s: %w", s.name, err)
 	}
