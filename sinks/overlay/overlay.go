@@ -314,8 +314,13 @@ type heard struct {
 }
 
 func hearing(p *infer.Sound) heard {
-	top := sinks.Heard(p)
-	h := heard{silent: p.Silent, top: slices.Clone(top[:min(len(top), 4)])}
+	h := heard{silent: p.Silent}
+	for i, s := range sinks.Heard(p) {
+		if i == 4 || i > 0 && percent(s.P) == 0 {
+			break
+		}
+		h.top = append(h.top, s)
+	}
 	if len(p.Scenes) > 0 {
 		h.scene = p.Scenes[0]
 	}
