@@ -53,6 +53,7 @@ type witness struct {
 }
 
 func (w *witness) Models() []infer.Info { return nil }
+
 func (w *witness) Need() infer.Need {
 	n := infer.Need{Cadence: align.EveryFrame, Image: decode.Size{W: 64, H: 64, Filter: decode.Bilinear}, Partial: true}
 	if w.rate > 0 {
@@ -60,7 +61,9 @@ func (w *witness) Need() infer.Need {
 	}
 	return n
 }
+
 func (w *witness) Open() infer.State { return nil }
+
 func (w *witness) Infer(_ context.Context, m *align.Moment) (infer.Output, error) {
 	s := seen{Stamp: m.Stamp, dur: m.Dur, index: -1}
 	if i, ok := mediatest.ReadRGB(m.Image.W, m.Image.H, m.Image.Pix); ok {
@@ -71,10 +74,12 @@ func (w *witness) Infer(_ context.Context, m *align.Moment) (infer.Output, error
 	}
 	return s, nil
 }
+
 func (w *witness) Resolve(_ context.Context, _ infer.State, _ *align.Moment, out infer.Output) ([]infer.Event, error) {
 	w.seen = append(w.seen, out.(seen))
 	return nil, nil
 }
+
 func (w *witness) Finish(context.Context, infer.State) ([]infer.Event, error) { return nil, nil }
 
 // Every ground-truth clip through the whole pipeline: each frame at its time, and
@@ -145,6 +150,7 @@ type text struct {
 }
 
 func (s *text) Begin(context.Context, sinks.Header) error { return nil }
+
 func (s *text) Write(_ context.Context, e infer.Event) error {
 	s.lines = append(s.lines, fmt.Sprintf("%d/%v+%v %s %+v", e.Seg, e.At, e.Dur, e.Payload.Kind(), e.Payload))
 	if g, ok := e.Payload.(*infer.Gap); ok {
@@ -152,6 +158,7 @@ func (s *text) Write(_ context.Context, e infer.Event) error {
 	}
 	return nil
 }
+
 func (s *text) Close(_ context.Context, sum sinks.Summary) error { s.sum = sum; return nil }
 
 // The real clips give what is known of them, the same whatever the number of

@@ -26,11 +26,15 @@ type intake struct {
 
 	units   []decode.Unit
 	moments []*align.Moment
-	over    error // what ended reading: io.EOF, errSoft, or what went wrong
+	over    error // what ended reading: errWhole, errSoft, or what went wrong
 	at      time.Duration
 }
 
-var errSoft = errors.New(Stopped)
+// Why reading ended, other than by an error.
+var (
+	errSoft  = errors.New(Stopped)
+	errWhole = errors.New("everything was read")
+)
 
 // newIntake starts the watcher of p.Soft; close waits for it.
 func newIntake(parent, inner context.Context, p *Pipeline, pl *plan, r *decode.Reader, a *align.Aligner) *intake {
@@ -82,9 +86,11 @@ func (in *intake) read() {
 	in.units = units
 	switch {
 	case err == nil:
+	case err == io.EOF: //nolint:errorlint // a wrapped one is no proper end
+		in.over = errWhole
 	case in.parent.Err() != nil:
 		in.over = context.Cause(in.parent)
-	case err != io.EOF && in.soft():
+	case in.soft():
 		in.over = errSoft // the read was broken off for it
 	default:
 		in.over = err
@@ -100,9 +106,9 @@ func (in *intake) first() error {
 				return nil
 			}
 		}
-		switch in.over {
-		case nil:
-		case io.EOF:
+		switch {
+		case in.over == nil:
+		case errors.Is(in.over, errWhole):
 			return decode.ErrNothingDecoded
 		default:
 			return in.over
@@ -135,7 +141,7 @@ func (in *intake) run(ctx context.Context, q *flow.Queue[*align.Moment]) error {
 	if err := in.pass(ctx, q); err != nil {
 		return err
 	}
-	if in.over == io.EOF {
+	if errors.Is(in.over, errWhole) {
 		return nil
 	}
 	return in.over

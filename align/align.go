@@ -24,21 +24,21 @@ import (
 type Cadence uint8
 
 const (
-	// EveryFrame: one moment per video frame.
+	// EveryFrame asks for one moment per video frame.
 	EveryFrame Cadence = iota + 1
-	// EveryCut: one at the first frame of a Seg and one at the first frame
+	// EveryCut asks for one at the first frame of a Seg and one at the first frame
 	// after each scene cut. With a Need.Period, also one on the first frame
 	// that lies a Period or more after the last moment of this Need, so that
 	// a picture that never cuts is still looked at.
 	EveryCut
-	// EveryPeriod: one per Need.Period of media time, counted from zero: on the
+	// EveryPeriod asks for one per Need.Period of media time, counted from zero: on the
 	// frame seen at that time (a frame is taken once), and where no frame is
 	// seen, on the grid itself as long as there is sound at that time.
 	EveryPeriod
-	// EveryHop: consecutive windows of sound, Need.Hop samples apart, the first
+	// EveryHop asks for consecutive windows of sound, Need.Hop samples apart, the first
 	// starting with the first sample of the Seg; video is not looked at.
 	EveryHop
-	// EveryGap: one for each stretch in which a stream that exists is missing,
+	// EveryGap asks for one for each stretch in which a stream that exists is missing,
 	// and one where the source jumps.
 	EveryGap
 )
@@ -47,8 +47,10 @@ const (
 type Place uint8
 
 const (
-	Centre Place = iota // offline: sound on both sides; the frame is at sample Window/2
-	End                 // live: sound up to the frame, which is at sample Window
+	// Centre is for files: sound on both sides, the frame at sample Window/2.
+	Centre Place = iota
+	// End is for live sources: sound up to the frame, which is at sample Window.
+	End
 )
 
 // Need is what one consumer wants of a source.

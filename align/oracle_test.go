@@ -239,7 +239,7 @@ func (p *plot) expectNeed(g uint32, s *scene, n Need, opt Options, jumped bool) 
 		}
 	case EveryPeriod:
 		// Each point of the grid in turn.
-		var from, to time.Duration = never, always
+		from, to := never, always
 		v, a := s.end(opt)
 		if len(s.frames) > 0 {
 			from, to = s.frames[0].at, v
@@ -315,7 +315,7 @@ func (p *plot) expectGaps(s *scene, opt Options, jumped bool) []expected {
 	}
 	var gaps []gap
 	v, a := s.end(opt)
-	var from, to time.Duration = never, always
+	from, to := never, always
 	tol := opt.Tolerance
 	if len(s.frames) > 0 {
 		from, to = s.frames[0].at, v

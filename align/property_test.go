@@ -155,7 +155,7 @@ func TestAgainstOracle(t *testing.T) {
 			if !p.audio || len(s.frames)+len(s.blocks) == 0 {
 				continue
 			}
-			var from, to time.Duration = never, max(v, a)
+			from, to := never, max(v, a)
 			if len(s.frames) > 0 {
 				from = s.frames[0].at
 			}

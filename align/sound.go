@@ -254,7 +254,9 @@ func (a *Aligner) trim() {
 			if low == never {
 				continue
 			}
-			from = min(from, w.windowStart(low, s.origin, s.rate), ingest.Samples(low-s.origin, s.rate))
+			// The sample that plays at low, not the nearest, tells a grid point
+			// whether there is sound.
+			from = min(from, w.windowStart(low, s.origin, s.rate), ingest.Samples(low-s.origin, s.rate)-1)
 		}
 		s.trim(from)
 	}
