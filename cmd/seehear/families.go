@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -95,7 +93,7 @@ func (f familyFlags) load(library string) (net *network, err error) {
 			return nil, fmt.Errorf("models: %s: model %s: unknown family %q", dir, m.Name, m.Family)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("models: %s: model %s: %w", dir, m.Name, err)
+			return nil, fmt.Errorf("models: %s: %w", dir, err)
 		}
 		net.add(family)
 	}
@@ -146,13 +144,13 @@ type loaded struct {
 func (n *network) open(m models.Model, threads int) (*loaded, error) {
 	l := &loaded{model: m, labels: map[string][]string{}, sessions: map[string]infer.Session{}, info: infer.Info{
 		Family: m.Family, Name: m.Name, Version: m.Version, License: m.License, Fixture: n.pack.Fixture,
+		SHA256: m.Digest(),
 	}}
 	roles := make([]string, 0, len(m.Graphs))
 	for role := range m.Graphs {
 		roles = append(roles, role)
 	}
 	slices.Sort(roles)
-	var sums []string
 	for _, role := range roles {
 		g := m.Graphs[role]
 		s, err := n.runtime.Session(n.pack.Path(g.File), ort.SessionOptions{IntraOp: threads})
@@ -161,9 +159,7 @@ func (n *network) open(m models.Model, threads int) (*loaded, error) {
 		}
 		n.sessions = append(n.sessions, s)
 		l.sessions[role] = s
-		sums = append(sums, g.SHA256)
 	}
-	l.info.SHA256 = together(sums)
 	for name, file := range m.Labels {
 		if m.Family == "caption" {
 			var err error
@@ -179,16 +175,6 @@ func (n *network) open(m models.Model, threads int) (*loaded, error) {
 		l.labels[name] = labels
 	}
 	return l, nil
-}
-
-// together is one checksum for the graphs of a model: that of a single graph is
-// its own, that of several the checksum of theirs, a line each.
-func together(sums []string) string {
-	if len(sums) == 1 {
-		return sums[0]
-	}
-	all := sha256.Sum256([]byte(strings.Join(sums, "\n")))
-	return hex.EncodeToString(all[:])
 }
 
 // findPack returns the folder of a pack: the folder itself, or that of an
