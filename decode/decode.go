@@ -20,10 +20,14 @@ import (
 type Fit uint8
 
 const (
-	Squash Fit = iota // both sides scaled, aspect ratio ignored
+	Squash Fit = iota // both sides scaled, aspect ratio ignored, that of a pixel too
 	Crop              // short side scaled, the centre cut out
 	Within            // aspect kept, no side longer than asked for, never enlarged; even sides
 )
+
+// Crop and Within start from the picture as a screen shows it: where pixels are
+// not square, the short side of the pixel is stretched, so 720x576 at 64:45
+// counts as 1024x576.
 
 // Filter is the interpolation of a resize. Each equals Pillow's of that name
 // (antialiased: the support grows with the reduction).
@@ -69,7 +73,8 @@ type Frame struct {
 
 // Block is a stretch of sound in one form of [Outputs]. Sample n of the block
 // plays at At + n/rate. PCM is a container only (interleaved; its converters are
-// not used); the samples are in [-1, 1].
+// not used); full scale is [-1, 1], beyond which lossy codecs and resampling may
+// shoot a little. A mix-down is normalized, so that full scale stays full scale.
 //
 // Within a Seg the blocks of one Sound follow each other without overlap; a
 // place where At is later than the end of the block before is a gap in the
@@ -90,7 +95,10 @@ type Unit struct {
 
 // End says that a stream is over for a Seg: every frame or block of it up to At
 // has been delivered, and the next unit of the stream, if there is one, has a
-// later Seg. The decoder yields one per stream and Seg.
+// later Seg. The decoder yields one per stream and Seg in which the stream showed
+// anything, in front of the stream's first unit of a later Seg or at the drain;
+// the drain ends each stream in any case, at 0 if it never showed anything in its
+// last Seg.
 type End struct {
 	ingest.Stamp
 	Kind ingest.Kind

@@ -11,6 +11,11 @@
 //	r := decode.NewReader(src, dec)
 //	defer r.Close()
 //
+// Colour follows the frame's own matrix and range; where it names no matrix, a
+// picture larger than standard definition is BT.709 and a smaller one BT.601, as
+// players do (libswscale takes BT.601 for all). HDR is converted by its matrix and
+// range and not tone-mapped. Pictures come upright.
+//
 // Each stream is decoded once, each size scaled once and each sound resampled
 // once. Frames and blocks come from the decoder's own pool; the receiver owns one
 // reference to each and may hold it after Close. All memory of FFmpeg stays in

@@ -7,6 +7,20 @@
 #define BETA 10.0
 #define CUTOFF 0.95
 
+// Channels without a known place are dealt out to the outputs in turn, each
+// output taking the mean of its own.
+static int mix_unplaced(SwrContext *s, int in, int out) {
+    double *m = av_calloc((size_t)in * out, sizeof(*m));
+    if (!m)
+        return AVERROR(ENOMEM);
+    for (int o = 0; o < out; o++)
+        for (int i = o % in; i < in; i += out)
+            m[o * in + i] = 1.0 / ((in - o % in + out - 1) / out);
+    int ret = swr_set_matrix(s, m, in);
+    av_free(m);
+    return ret;
+}
+
 int sh_swr_new(SwrContext **out, const AVFrame *f, int rate, int channels) {
     AVChannelLayout in = {0}, to = {0};
     int ret;
@@ -23,11 +37,17 @@ int sh_swr_new(SwrContext **out, const AVFrame *f, int rate, int channels) {
     }
     if (ret >= 0)
         ret = swr_alloc_set_opts2(out, &to, AV_SAMPLE_FMT_FLT, rate, &in, f->format, f->sample_rate, 0, NULL);
+    int unplaced = in.order != AV_CHANNEL_ORDER_NATIVE || to.order != AV_CHANNEL_ORDER_NATIVE;
+    int n_in = in.nb_channels, n_out = to.nb_channels;
     av_channel_layout_uninit(&in);
     av_channel_layout_uninit(&to);
     if (ret < 0)
         return ret;
     SwrContext *s = *out;
+    if (unplaced && n_in != n_out && (ret = mix_unplaced(s, n_in, n_out)) < 0) {
+        swr_free(out);
+        return ret;
+    }
     // Mixing down must not leave [-1, 1]: swr normalizes its default matrix for
     // integer output only, unless told.
     av_opt_set_double(s, "rematrix_maxval", 1.0, 0);
