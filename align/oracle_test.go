@@ -21,6 +21,7 @@ type plot struct {
 type scene struct {
 	frames []framePlot
 	blocks []blockPlot
+	track  map[int][]float32 // all samples by rate, once somebody asks
 }
 
 type framePlot struct{ at, dur time.Duration }
@@ -153,14 +154,25 @@ func (s *scene) heard(k int64, rate int) float32 {
 	if len(s.blocks) == 0 {
 		return 0
 	}
-	per := int64(rate / 1000)
-	for _, b := range s.blocks {
-		from := int64((b.at-s.blocks[0].at)/ms) * per
-		if k >= from && k < from+int64(b.ms)*per {
-			return float32(round(b.at, rate) + k - from + 1)
-		}
+	if s.track == nil {
+		s.track = make(map[int][]float32)
 	}
-	return 0
+	x := s.track[rate]
+	if x == nil {
+		per := int64(rate / 1000)
+		for _, b := range s.blocks {
+			from := int64((b.at-s.blocks[0].at)/ms) * per
+			x = append(x, make([]float32, from+int64(b.ms)*per-int64(len(x)))...)
+			for i := from; i < int64(len(x)); i++ {
+				x[i] = float32(round(b.at, rate) + i - from + 1)
+			}
+		}
+		s.track[rate] = x
+	}
+	if k < 0 || k >= int64(len(x)) {
+		return 0
+	}
+	return x[k]
 }
 
 // round returns t*rate rounded, halves away from zero.
