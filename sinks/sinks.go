@@ -1,6 +1,6 @@
 // Package sinks takes results to where people and programs read them.
 //
-// A [Sink] (sinks/jsonl, webvtt, frames, overlay, report) receives the events of
+// A [Sink] (sinks/jsonl, webvtt, overlay, report) receives the events of
 // one source in order, from one goroutine, and owns nothing but its output. The
 // pipeline of package seehear calls it. Whatever a sink writes carries ".part"
 // at the end of its name until it is whole.
