@@ -46,6 +46,7 @@ func TestErrors(t *testing.T) {
 		{path("list.ffconcat"), "not a media file that FFmpeg can read (it looks like concat)", nil},
 		{path("noindex.mp4"), "damaged: FFmpeg can't read it as mov", nil},
 		{"/dev/null", "empty", nil},
+		{path("line\nand \x1b[31mcolour.mp4"), `line\nand \x1b[31mcolour.mp4: no such file`, fs.ErrNotExist},
 	}
 	for _, tt := range tests {
 		_, err := Open(t.Context(), tt.input, DefaultOptions())

@@ -11,8 +11,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/seehear/seehear/ingest"
 )
@@ -41,8 +45,20 @@ type worded struct {
 func (w *worded) Error() string { return w.words }
 func (w *worded) Unwrap() error { return w.err }
 
-// redacted keeps credentials out of an error's text.
-func redacted(err error) error { return &worded{ingest.Redact(err.Error()), err} }
+// redacted keeps credentials out of an error's text, and the text on one line.
+func redacted(err error) error { return &worded{printable(ingest.Redact(err.Error())), err} }
+
+// printable returns s without what would break a line or command a terminal: the
+// names of files and the entries of playlists may hold anything.
+func printable(s string) string {
+	for _, r := range s {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			q := strconv.Quote(s)
+			return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+		}
+	}
+	return s
+}
 
 // openPath opens a file by its name; instant says that reading it never waits.
 func openPath(ctx context.Context, path string) (st stream, instant bool, err error) {

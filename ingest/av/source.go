@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime/cgo"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,7 +106,7 @@ var (
 func Open(ctx context.Context, input string, opt Options) (*Source, error) {
 	opt = opt.withDefaults()
 	s := &Source{
-		name:      ingest.Redact(input),
+		name:      printable(ingest.Redact(input)),
 		opt:       opt,
 		timeout:   opt.ReadTimeout,
 		resources: map[int]*resource{},
@@ -320,7 +321,7 @@ func (s *Source) describeAll() {
 			Index:    i,
 			Timebase: rational(st.time_base),
 			WrapBits: int(st.pts_wrap_bits),
-			Start:    int64(st.start_time),
+			Start:    firstShown(s.format, st),
 			Unread:   !read,
 		})
 		if !read {
@@ -514,6 +515,7 @@ func (s *Source) push(pkt *C.AVPacket) {
 		Stream:  int(pkt.stream_index),
 		Key:     pkt.flags&C.AV_PKT_FLAG_KEY != 0,
 		Corrupt: pkt.flags&C.AV_PKT_FLAG_CORRUPT != 0,
+		Discard: pkt.flags&C.AV_PKT_FLAG_DISCARD != 0,
 		Data:    goBytes(pkt.data, int(pkt.size)),
 	}
 	for _, sd := range unsafe.Slice(pkt.side_data, int(pkt.side_data_elems)) {
@@ -731,4 +733,16 @@ func avError(ret C.int) error {
 	var buf [C.AV_ERROR_MAX_STRING_SIZE]C.char
 	C.av_strerror(ret, &buf[0], C.AV_ERROR_MAX_STRING_SIZE)
 	return errors.New(C.GoString(&buf[0]))
+}
+
+// firstShown is the first presented PTS of a stream in ticks. libavformat adds
+// the priming to start_time, but for Opus in Matroska, whose decoder skips by
+// itself.
+func firstShown(format string, st *C.AVStream) int64 {
+	start, par := int64(st.start_time), st.codecpar
+	if start != noTicks && strings.HasPrefix(format, "matroska") && par.codec_id == C.AV_CODEC_ID_OPUS && par.initial_padding > 0 && par.sample_rate > 0 {
+		skip := ingest.SampleTime(int64(par.initial_padding), int(par.sample_rate))
+		start += rational(st.time_base).Ticks(skip)
+	}
+	return start
 }
