@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/seehear/seehear/align"
 	"github.com/seehear/seehear/decode"
@@ -87,7 +88,7 @@ func (r *run) do() (sinks.Summary, error) {
 	case r.inner.Err() != nil:
 		err = context.Cause(r.ctx)
 	default:
-		err = r.finish()
+		err = r.finish(r.aligner.Stats().End) // its goroutine has ended
 	}
 	soft := errors.Is(source, errSoft)
 	if err == nil && !soft {
@@ -111,7 +112,8 @@ func (r *run) begin() {
 func (r *run) resolve(j *job) error {
 	m := j.m
 	if m.Seg != r.seg {
-		if err := r.finish(); err != nil {
+		// A Seg begins where the one before it ended.
+		if err := r.finish(m.At); err != nil {
 			return err
 		}
 		r.seg = m.Seg
@@ -131,8 +133,10 @@ func (r *run) resolve(j *job) error {
 	return r.write(evs)
 }
 
-// finish ends the Seg for every family that looked at it.
-func (r *run) finish() error {
+// finish ends the Seg, whose media end at the given time, for every family that
+// looked at it. What a family holds for longer than there is anything to see or
+// hear, such as the last caption, ends there.
+func (r *run) finish(end time.Duration) error {
 	for i, f := range r.plan.families {
 		if !r.opened[i] {
 			continue
@@ -141,6 +145,11 @@ func (r *run) finish() error {
 		r.opened[i], r.states[i] = false, nil
 		if err != nil {
 			return r.familyError(f, nil, err)
+		}
+		for i := range evs {
+			if ev := &evs[i]; ev.At < end {
+				ev.Dur = min(ev.Dur, end-ev.At)
+			}
 		}
 		if err := r.write(evs); err != nil {
 			return err
@@ -236,7 +245,11 @@ func (r *run) end(err error, soft bool, drops int64) (sinks.Summary, error) {
 		return sum
 	}
 	for _, o := range r.outs {
-		if cerr := o.sink.Close(r.ctx, summary()); o.err == nil {
+		cerr := o.sink.Close(r.ctx, summary())
+		if errors.Is(cerr, errSoft) {
+			soft, cerr = true, nil
+		}
+		if o.err == nil {
 			o.err = cerr
 		}
 	}

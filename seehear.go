@@ -77,6 +77,11 @@ type Pipeline struct {
 // Stopped is what Summary.Error says after a soft stop.
 const Stopped = "stopped before the end"
 
+// ErrStopped comes from the Close of a sink that a soft stop has cut short, such
+// as one that makes a second pass. It is no failure: the sinks that are closed
+// after it, and whoever called Run, get a summary that is not complete.
+var ErrStopped = errSoft
+
 // Run runs p over the whole source and returns the account of it, also beside an
 // error, as far as it came.
 //

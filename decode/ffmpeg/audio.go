@@ -54,6 +54,11 @@ type audioStream struct {
 const (
 	minTolerance = 3 * time.Millisecond
 	maxTolerance = 10 * time.Millisecond
+
+	// wrongDur is how far a packet's stated duration may lie from its samples:
+	// further than a container of whole milliseconds rounds.
+	wrongDur       = 1500 * time.Microsecond
+	guessTolerance = 100 * time.Millisecond
 )
 
 func newAudio(d *Decoder, st ingest.Stream, sounds []decode.Sound) (*audioStream, error) {
@@ -191,6 +196,12 @@ func (a *audioStream) place(n int) (skip int, err error) {
 		return 0, nil
 	}
 	tolerance := min(max(ingest.SampleTime(int64(n), a.form.rate)/2, minTolerance), maxTolerance)
+	if stated := time.Duration(a.codec.info.duration); a.count > 0 && stated > 0 && (stated-ingest.SampleTime(int64(n), a.form.rate)).Abs() > wrongDur {
+		// Where the container's durations are wrong, its stamps were added up
+		// from them (Vorbis blocks of two sizes, a new rate in MPEG-TS), and
+		// the samples know better.
+		tolerance = guessTolerance
+	}
 	switch off := at - a.reached().At; {
 	case off > tolerance:
 		if err := a.drain(); err != nil {

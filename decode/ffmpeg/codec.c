@@ -71,7 +71,7 @@ int sh_codec_setup(AVCodecContext *c, const SHParams *p, const uint8_t *extra, i
 int sh_codec_open(AVCodecContext *c) { return avcodec_open2(c, c->codec, NULL); }
 
 int sh_packet_set(AVPacket *pkt, const uint8_t *data, int size, int64_t pts, int64_t dts,
-                  int64_t duration, int key, int corrupt, uint32_t seg) {
+                  int64_t duration, int key, int corrupt, int discard, uint32_t seg) {
     int ret = av_new_packet(pkt, size);
     if (ret < 0)
         return ret;
@@ -80,7 +80,8 @@ int sh_packet_set(AVPacket *pkt, const uint8_t *data, int size, int64_t pts, int
     pkt->pts = pts;
     pkt->dts = dts;
     pkt->duration = duration;
-    pkt->flags = (key ? AV_PKT_FLAG_KEY : 0) | (corrupt ? AV_PKT_FLAG_CORRUPT : 0);
+    pkt->flags = (key ? AV_PKT_FLAG_KEY : 0) | (corrupt ? AV_PKT_FLAG_CORRUPT : 0) |
+                 (discard ? AV_PKT_FLAG_DISCARD : 0);
     pkt->opaque = (void *)(uintptr_t)seg;
     return 0;
 }

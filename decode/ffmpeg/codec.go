@@ -124,7 +124,7 @@ func (c *codec) send(p *ingest.Packet) error {
 		return errors.New("packet too large")
 	}
 	ret := C.sh_packet_set(c.pkt, (*C.uint8_t)(unsafe.SliceData(p.Data)), C.int(len(p.Data)),
-		ticks(p.PTS), ticks(p.DTS), C.int64_t(max(p.Dur, 0)), flag(p.Key), flag(p.Corrupt), C.uint32_t(p.Seg))
+		ticks(p.PTS), ticks(p.DTS), C.int64_t(max(p.Dur, 0)), flag(p.Key), flag(p.Corrupt), flag(p.Discard), C.uint32_t(p.Seg))
 	for i := range p.Side {
 		if ret >= 0 {
 			ret = C.sh_packet_side(c.pkt, C.int(p.Side[i].Type), (*C.uint8_t)(unsafe.SliceData(p.Side[i].Data)), C.int(len(p.Side[i].Data)))

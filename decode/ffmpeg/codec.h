@@ -45,7 +45,7 @@ int sh_codec_open(AVCodecContext *c);
 
 // Makes pkt a copy of data. Times are nanoseconds or AV_NOPTS_VALUE.
 int sh_packet_set(AVPacket *pkt, const uint8_t *data, int size, int64_t pts, int64_t dts,
-                  int64_t duration, int key, int corrupt, uint32_t seg);
+                  int64_t duration, int key, int corrupt, int discard, uint32_t seg);
 int sh_packet_side(AVPacket *pkt, int type, const uint8_t *data, int size);
 // Sends pkt and empties it; NULL begins the drain.
 int sh_send(AVCodecContext *c, AVPacket *pkt);

@@ -204,11 +204,13 @@ type probed struct {
 		} `json:"side_data_list"`
 	} `json:"packets"`
 	Streams []struct {
-		Index      int    `json:"index"`
-		Kind       string `json:"codec_type"`
-		Codec      string `json:"codec_name"`
-		Timebase   string `json:"time_base"`
-		Start      *int64 `json:"start_pts"`
+		Index    int    `json:"index"`
+		Kind     string `json:"codec_type"`
+		Codec    string `json:"codec_name"`
+		Timebase string `json:"time_base"`
+		Start    *int64 `json:"start_pts"`
+		// Of Opus in Matroska, which ffprobe leaves out of the start.
+		Priming    int64  `json:"initial_padding"`
 		Width      int    `json:"width"`
 		Height     int    `json:"height"`
 		SampleRate string `json:"sample_rate"`
