@@ -81,6 +81,7 @@ var recipes = map[string]string{
 	"moovlast.mp4": "-f lavfi -i testsrc2=size=320x240:rate=25:duration=20 -f lavfi -i sine=sample_rate=48000:duration=20" +
 		x264 + " -c:a aac",
 	"turned.mp4": "-display_rotation:v:0 90 -i bframes.mp4 -c copy",
+	"cut.mp4":    "-ss 0.52 -i bframes.mp4 -map 0:v -c copy",
 	"three.mkv": picture + " " + tone + " -f lavfi -i testsrc2=size=192x128:rate=25:duration=2 " + tone44 +
 		" -map 0 -map 1 -map 2 -map 3" + x264 + " -c:a flac",
 	"list.m3u8": picture + " " + tone + x264 + " -c:a aac -f hls -hls_time 1 -hls_list_size 0 -hls_segment_filename list%d.ts",
@@ -110,7 +111,7 @@ func clip(t testing.TB, name string) string {
 		t.Fatalf("no recipe for %s", name)
 	}
 	switch name {
-	case "turned.mp4":
+	case "turned.mp4", "cut.mp4":
 		clipMu.Unlock()
 		clip(t, "bframes.mp4")
 		clipMu.Lock()

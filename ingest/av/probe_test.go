@@ -102,8 +102,8 @@ func agree(t *testing.T, path string) {
 		if w.Duration != nil && p.Dur != nanoseconds(t, *w.Duration, timebase[w.Stream]) {
 			t.Errorf("packet %d lasts %v, want %d ticks of %s", i, p.Dur, *w.Duration, timebase[w.Stream])
 		}
-		if p.Key != strings.Contains(w.Flags, "K") || p.Corrupt != strings.Contains(w.Flags, "C") {
-			t.Errorf("packet %d: key %v, corrupt %v; want %q", i, p.Key, p.Corrupt, w.Flags)
+		if p.Key != strings.Contains(w.Flags, "K") || p.Corrupt != strings.Contains(w.Flags, "C") || p.Discard != strings.Contains(w.Flags, "D") {
+			t.Errorf("packet %d: key %v, corrupt %v, discard %v; want %q", i, p.Key, p.Corrupt, p.Discard, w.Flags)
 		}
 		if len(p.Side) != len(w.Side) {
 			t.Errorf("packet %d has %d pieces of side data, want %v", i, len(p.Side), w.Side)
@@ -139,6 +139,24 @@ func TestStreamsInFull(t *testing.T) {
 	}
 	if !strings.HasPrefix(s.Format(), "mov") || s.Live() {
 		t.Errorf("%s, live %v", s.Format(), s.Live())
+	}
+}
+
+// An edit list that begins inside a group of pictures: what lies before it is
+// marked, and the first picture that is shown is at zero.
+func TestEditListInsideGroup(t *testing.T) {
+	marked, first := 0, ingest.NoTime
+	for _, p := range all(t, open(t, clip(t, "cut.mp4"), DefaultOptions())) {
+		switch {
+		case p.Stream != 0:
+		case p.Discard:
+			marked++
+		case first == ingest.NoTime || p.PTS < first:
+			first = p.PTS
+		}
+	}
+	if marked == 0 || first != 0 {
+		t.Fatalf("%d packets are marked, the first picture is at %v", marked, first)
 	}
 }
 
