@@ -9,7 +9,7 @@
 //	summary, err := seehear.Run(ctx, seehear.Pipeline{
 //		Source:   "cat.mp4",
 //		Open: func(ctx context.Context, out decode.Outputs) (*decode.Reader, error) {
-//			src, err := av.Open(ctx, "cat.mp4", av.Options{})
+//			src, err := av.Open(ctx, "cat.mp4", av.DefaultOptions())
 //			if err != nil {
 //				return nil, err
 //			}

@@ -4,15 +4,17 @@ package main
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/go-audio/audio"
+
 	"github.com/seehear/seehear"
 	"github.com/seehear/seehear/align"
+	"github.com/seehear/seehear/decode"
 	"github.com/seehear/seehear/infer"
 )
 
@@ -71,7 +73,7 @@ func replayer(t *testing.T, clip string) func() usage {
 	for i, f := range net.families {
 		keepers[i] = &keeper{Family: f, to: &kept[i]}
 	}
-	open := sourceFlags{VideoStream: -1, AudioStream: -1, ReadTimeout: 10 * time.Second}.opener(clip, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	open := sourceFlags{VideoStream: -1, AudioStream: -1, ReadTimeout: 10 * time.Second}.opener(clip, nil)
 	if _, err := seehear.Run(ctx, seehear.Pipeline{Source: clip, Open: open, Families: keepers}); err != nil {
 		t.Fatal(err)
 	}
@@ -117,4 +119,22 @@ func cpuTime() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// cloneMoment copies a moment with its picture and sound, which the aligner takes
+// back otherwise.
+func cloneMoment(m *align.Moment) *align.Moment {
+	c := &align.Moment{
+		Stamp: m.Stamp, Need: m.Need, Dur: m.Dur, Skew: m.Skew, Cut: m.Cut, Gap: m.Gap,
+		Image: decode.Image{W: m.Image.W, H: m.Image.H, Pix: slices.Clone(m.Image.Pix)},
+		Wave:  align.Window{Stamp: m.Wave.Stamp, Missing: m.Wave.Missing},
+	}
+	if m.Wave.PCM != nil {
+		format := *m.Wave.PCM.Format
+		c.Wave.PCM = &audio.Float32Buffer{Format: &format, Data: slices.Clone(m.Wave.PCM.Data)}
+	}
+	if m.Frame != nil {
+		c.Frame = &decode.Frame{Stamp: m.Frame.Stamp, Dur: m.Frame.Dur, Images: []decode.Image{c.Image}, SrcW: m.Frame.SrcW, SrcH: m.Frame.SrcH, Key: m.Frame.Key}
+	}
+	return c
 }
