@@ -19,20 +19,20 @@ import (
 // Fit says how a picture of one shape becomes one of another.
 type Fit uint8
 
+// Crop and Within start from the picture as a screen shows it: where pixels are
+// not square, the short side of the pixel is stretched, so 720x576 at 64:45
+// counts as 1024x576.
 const (
 	Squash Fit = iota // both sides scaled, aspect ratio ignored, that of a pixel too
 	Crop              // short side scaled, the centre cut out
 	Within            // aspect kept, no side longer than asked for, never enlarged; even sides
 )
 
-// Crop and Within start from the picture as a screen shows it: where pixels are
-// not square, the short side of the pixel is stretched, so 720x576 at 64:45
-// counts as 1024x576.
-
 // Filter is the interpolation of a resize. Each equals Pillow's of that name
 // (antialiased: the support grows with the reduction).
 type Filter uint8
 
+// The filters, from cheap to sharp.
 const (
 	Bilinear Filter = iota
 	Bicubic

@@ -51,7 +51,7 @@ func TestBlockShape(t *testing.T) {
 		if b.At != 0 || b.Seg != 0 || b.Sound != 0 {
 			t.Errorf("%+v: old stamps %+v", c, b.Stamp)
 		}
-		b.Stamp.At, b.Stamp.Seg, b.Sound = 5, 5, 5
+		b.At, b.Seg, b.Sound = 5, 5, 5
 		b.Release()
 	}
 }

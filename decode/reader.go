@@ -46,7 +46,7 @@ func (r *Reader) Read(ctx context.Context, dst []Unit) ([]Unit, error) {
 		r.done = true
 		var derr error
 		dst, derr = r.dec.Decode(dst, nil)
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // by contract the end is io.EOF itself; what wraps one is an error
 			err = nil
 		}
 		if err = errors.Join(err, derr); err != nil {

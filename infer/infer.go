@@ -168,10 +168,22 @@ type Gap struct {
 }
 
 // Kind returns the kind of the event in the results.
-func (*Sound) Kind() string   { return "sound" }
-func (*Speech) Kind() string  { return "speech" }
+func (*Sound) Kind() string { return "sound" }
+
+// Kind returns the kind of the event in the results.
+func (*Speech) Kind() string { return "speech" }
+
+// Kind returns the kind of the event in the results.
 func (*Heatmap) Kind() string { return "heatmap" }
+
+// Kind returns the kind of the event in the results.
 func (*Caption) Kind() string { return "caption" }
-func (*Face) Kind() string    { return "face" }
-func (*Cut) Kind() string     { return "cut" }
-func (*Gap) Kind() string     { return "gap" }
+
+// Kind returns the kind of the event in the results.
+func (*Face) Kind() string { return "face" }
+
+// Kind returns the kind of the event in the results.
+func (*Cut) Kind() string { return "cut" }
+
+// Kind returns the kind of the event in the results.
+func (*Gap) Kind() string { return "gap" }

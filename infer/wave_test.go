@@ -41,15 +41,31 @@ func TestWavePacker(t *testing.T) {
 		want   []float32
 		lo, hi int
 	}{
-		"scale and clip": {models.Audio{Scale: 256}, window(8000, 0, []float32{0.5, -0.25, 1.5, -2, nan}, 0),
-			[]float32{128, -64, 256, -256, 0}, 0, 5},
+		"scale and clip": {
+			models.Audio{Scale: 256},
+			window(8000, 0, []float32{0.5, -0.25, 1.5, -2, nan}, 0),
+			[]float32{128, -64, 256, -256, 0},
+			0, 5,
+		},
 		"silence after": {models.Audio{}, window(8000, 0, []float32{1, 2, 3}, 3), []float32{1, 1, 1, 0, 0, 0}, 0, 3},
-		"repeated": {models.Audio{MinSamples: 5}, window(8000, 0, []float32{.1, .2}, 4),
-			[]float32{.1, .2, .1, .2, .1, 0}, 0, 2},
-		"repeated to the left": {models.Audio{MinSamples: 6}, window(8000, 4, []float32{.1, .2}, 0),
-			[]float32{.1, .2, .1, .2, .1, .2}, 4, 6},
-		"repeated both ways": {models.Audio{MinSamples: 6}, window(8000, 1, []float32{.1, .2, .3}, 2),
-			[]float32{.3, .1, .2, .3, .1, .2}, 1, 4},
+		"repeated": {
+			models.Audio{MinSamples: 5},
+			window(8000, 0, []float32{.1, .2}, 4),
+			[]float32{.1, .2, .1, .2, .1, 0},
+			0, 2,
+		},
+		"repeated to the left": {
+			models.Audio{MinSamples: 6},
+			window(8000, 4, []float32{.1, .2}, 0),
+			[]float32{.1, .2, .1, .2, .1, .2},
+			4, 6,
+		},
+		"repeated both ways": {
+			models.Audio{MinSamples: 6},
+			window(8000, 1, []float32{.1, .2, .3}, 2),
+			[]float32{.3, .1, .2, .3, .1, .2},
+			1, 4,
+		},
 		"long enough":  {models.Audio{MinSamples: 2}, window(8000, 0, []float32{.1, .2}, 2), []float32{.1, .2, 0, 0}, 0, 2},
 		"never repeat": {models.Audio{MinSamples: 4, Pad: "silence"}, window(8000, 0, []float32{.1, .2}, 2), []float32{.1, .2, 0, 0}, 0, 2},
 		"no sound":     {models.Audio{MinSamples: 4}, window(8000, 0, nil, 4), []float32{0, 0, 0, 0}, 0, 0},

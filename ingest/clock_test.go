@@ -95,8 +95,11 @@ func TestClock(t *testing.T) {
 			name:    "a wrap is unwrapped, for PTS and DTS on two sides of it as well",
 			streams: []ClockStream{{Index: 0, Timebase: tb90, WrapBits: 33, Start: wrap - 7200}},
 			in: []pushed{
-				{0, wrap - 7200, wrap - 10800, 3600}, {0, 3600, wrap - 7200, 3600}, {0, wrap - 3600, wrap - 3600, 3600},
-				{0, 0, 0, 3600}, {0, 7200, 3600, 3600},
+				{0, wrap - 7200, wrap - 10800, 3600},
+				{0, 3600, wrap - 7200, 3600},
+				{0, wrap - 3600, wrap - 3600, 3600},
+				{0, 0, 0, 3600},
+				{0, 7200, 3600, 3600},
 			},
 			want: "0 0 0s -40ms\n0 0 120ms 0s\n0 0 40ms 40ms\n0 0 80ms 80ms\n0 0 160ms 120ms",
 		},
@@ -118,7 +121,9 @@ func TestClock(t *testing.T) {
 				{Index: 0, Timebase: tbms, Start: 1000}, {Index: 1, Timebase: tbms, Start: 1000},
 			},
 			in: []pushed{
-				{0, 1000, 1000, 40}, {1, 1000, 1000, 50}, {0, 1040, 1040, 40},
+				{0, 1000, 1000, 40},
+				{1, 1000, 1000, 50},
+				{0, 1040, 1040, 40},
 				{0, 90_000, 90_000, 40}, // video jumps first
 				{1, 1050, 1050, 50},     // sound has not
 				{1, 89_990, 89_990, 50}, // now it has: it is first in the new range
@@ -143,7 +148,11 @@ func TestClock(t *testing.T) {
 			name:    "a hole of one stream is no jump",
 			streams: []ClockStream{{Index: 0, Timebase: tbms, Start: 0}, {Index: 1, Timebase: tbms, Start: 0}},
 			in: []pushed{
-				{0, 0, 0, 4000}, {1, 0, 0, 20}, {0, 4000, 4000, 4000}, {0, 8000, 8000, 4000}, {0, 12000, 12000, 4000},
+				{0, 0, 0, 4000},
+				{1, 0, 0, 20},
+				{0, 4000, 4000, 4000},
+				{0, 8000, 8000, 4000},
+				{0, 12000, 12000, 4000},
 				{1, 15000, 15000, 20},
 			},
 			want: "0 0 0s 0s\n1 0 0s 0s\n0 0 4s 4s\n0 0 8s 8s\n0 0 12s 12s\n1 0 15s 15s",
@@ -159,9 +168,13 @@ func TestClock(t *testing.T) {
 			name:    "two jumps, one stream lagging through both",
 			streams: []ClockStream{{Index: 0, Timebase: tbms, Start: 0}, {Index: 1, Timebase: tbms, Start: 0}},
 			in: []pushed{
-				{0, 0, 0, 100}, {1, 0, 0, 100},
-				{0, 100_000, 100_000, 100}, {0, 200_000, 200_000, 100},
-				{1, 100_000, 100_000, 100}, {1, 200_000, 200_000, 100}, {0, 200_100, 200_100, 100},
+				{0, 0, 0, 100},
+				{1, 0, 0, 100},
+				{0, 100_000, 100_000, 100},
+				{0, 200_000, 200_000, 100},
+				{1, 100_000, 100_000, 100},
+				{1, 200_000, 200_000, 100},
+				{0, 200_100, 200_100, 100},
 			},
 			want: "0 0 0s 0s\n1 0 0s 0s\n0 1 100ms 100ms\n1 1 100ms 100ms\n0 2 200ms 200ms\n1 2 200ms 200ms\n0 2 300ms 300ms",
 		},

@@ -2,6 +2,7 @@ package ffmpeg
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os/exec"
 	"path/filepath"
@@ -30,7 +31,7 @@ func runLean(t testing.TB, src ingest.Source, out decode.Outputs, o Options) dec
 		for _, u := range units {
 			u.Release()
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return r.Stats()
 		}
 		if err != nil {

@@ -58,7 +58,7 @@ func TestBroken(t *testing.T) {
 func checkOrder(t testing.TB, got *decoded) {
 	t.Helper()
 	for i := 1; i < len(got.frames); i++ {
-		if !got.frames[i-1].Stamp.Before(got.frames[i].Stamp) {
+		if !got.frames[i-1].Before(got.frames[i].Stamp) {
 			t.Errorf("frame %d at %+v after %+v", i, got.frames[i].Stamp, got.frames[i-1].Stamp)
 		}
 	}
@@ -77,10 +77,17 @@ func checkOrder(t testing.TB, got *decoded) {
 // that clips of the wild use.
 func FuzzDecode(f *testing.F) {
 	codecs := []ingest.Stream{
-		{Kind: ingest.Video, Codec: "h264"}, {Kind: ingest.Video, Codec: "hevc"}, {Kind: ingest.Video, Codec: "vp9"},
-		{Kind: ingest.Video, Codec: "mpeg2video"}, {Kind: ingest.Video, Codec: "mjpeg"}, {Kind: ingest.Video, Codec: "rawvideo", Width: 16, Height: 9, Format: 0},
-		{Kind: ingest.Audio, Codec: "aac"}, {Kind: ingest.Audio, Codec: "mp3"}, {Kind: ingest.Audio, Codec: "ac3"},
-		{Kind: ingest.Audio, Codec: "opus", SampleRate: 48000, Channels: 2}, {Kind: ingest.Audio, Codec: "pcm_s16le", SampleRate: 8000, Channels: 1, BlockAlign: 2},
+		{Kind: ingest.Video, Codec: "h264"},
+		{Kind: ingest.Video, Codec: "hevc"},
+		{Kind: ingest.Video, Codec: "vp9"},
+		{Kind: ingest.Video, Codec: "mpeg2video"},
+		{Kind: ingest.Video, Codec: "mjpeg"},
+		{Kind: ingest.Video, Codec: "rawvideo", Width: 16, Height: 9, Format: 0},
+		{Kind: ingest.Audio, Codec: "aac"},
+		{Kind: ingest.Audio, Codec: "mp3"},
+		{Kind: ingest.Audio, Codec: "ac3"},
+		{Kind: ingest.Audio, Codec: "opus", SampleRate: 48000, Channels: 2},
+		{Kind: ingest.Audio, Codec: "pcm_s16le", SampleRate: 8000, Channels: 1, BlockAlign: 2},
 		{Kind: ingest.Audio, Codec: "flac"},
 	}
 	for i := range codecs {

@@ -75,8 +75,10 @@ func openCodec(st *ingest.Stream, o Options) (*codec, error) {
 	if dec == nil {
 		return nil, fmt.Errorf("no decoder for %q", st.Codec)
 	}
-	c := &codec{ctx: astiav.AllocCodecContext(dec), frame: astiav.AllocFrame(), pkt: C.av_packet_alloc(),
-		info: (*C.SHFrame)(C.calloc(1, C.sizeof_SHFrame))}
+	c := &codec{
+		ctx: astiav.AllocCodecContext(dec), frame: astiav.AllocFrame(), pkt: C.av_packet_alloc(),
+		info: (*C.SHFrame)(C.calloc(1, C.sizeof_SHFrame)),
+	}
 	handles.Add(4)
 	if c.ctx == nil || c.frame == nil || c.pkt == nil || c.info == nil {
 		c.close()

@@ -219,6 +219,7 @@ var both = decode.Outputs{
 // ffmpeg runs the ffmpeg on PATH (built of the libraries under test) and debian
 // the distribution's own, an independent decoder; both return stdout.
 func ffmpeg(t testing.TB, args ...string) []byte { t.Helper(); return command(t, "ffmpeg", args...) }
+
 func debian(t testing.TB, args ...string) []byte {
 	t.Helper()
 	return command(t, "/usr/bin/ffmpeg", args...)

@@ -33,8 +33,10 @@ func (p *packets) Read(context.Context) (ingest.Packet, error) {
 
 // pcmStream describes float PCM.
 func pcmStream(index, rate, channels int) ingest.Stream {
-	return ingest.Stream{Index: index, Kind: ingest.Audio, Codec: "pcm_f32le", Format: -1, SampleRate: rate, Channels: channels,
-		BitsPerCodedSample: 32, BlockAlign: 4 * channels}
+	return ingest.Stream{
+		Index: index, Kind: ingest.Audio, Codec: "pcm_f32le", Format: -1, SampleRate: rate, Channels: channels,
+		BitsPerCodedSample: 32, BlockAlign: 4 * channels,
+	}
 }
 
 func pcmBytes(x []float64) []byte {
@@ -50,8 +52,10 @@ func pcmPackets(x []float64, rate, n int, start time.Duration) []ingest.Packet {
 	var out []ingest.Packet
 	for i := 0; i < len(x); i += n {
 		part := x[i:min(i+n, len(x))]
-		out = append(out, ingest.Packet{PTS: start + ingest.SampleTime(int64(i), rate), DTS: ingest.NoTime,
-			Dur: ingest.SampleTime(int64(len(part)), rate), Key: true, Data: pcmBytes(part)})
+		out = append(out, ingest.Packet{
+			PTS: start + ingest.SampleTime(int64(i), rate), DTS: ingest.NoTime,
+			Dur: ingest.SampleTime(int64(len(part)), rate), Key: true, Data: pcmBytes(part),
+		})
 	}
 	return out
 }
@@ -67,8 +71,18 @@ func chirp(t, top, dur float64) float64 {
 // the last 10 ms.
 func TestChirp(t *testing.T) {
 	for _, c := range []struct{ from, to int }{
-		{48000, 22050}, {44100, 16000}, {8000, 22050}, {44100, 22050}, {48000, 16000}, {16000, 22050},
-		{44100, 48000}, {22050, 44100}, {96000, 8000}, {11025, 16000}, {37800, 22050}, {48000, 48000},
+		{48000, 22050},
+		{44100, 16000},
+		{8000, 22050},
+		{44100, 22050},
+		{48000, 16000},
+		{16000, 22050},
+		{44100, 48000},
+		{22050, 44100},
+		{96000, 8000},
+		{11025, 16000},
+		{37800, 22050},
+		{48000, 48000},
 	} {
 		t.Run(fmt.Sprintf("%d-%d", c.from, c.to), func(t *testing.T) {
 			const dur = 2.0

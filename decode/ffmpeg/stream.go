@@ -2,6 +2,7 @@ package ffmpeg
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/seehear/seehear/decode"
@@ -35,9 +36,9 @@ func (s *stream) decode(p *ingest.Packet, frame func() error) error {
 	failed := 0
 	for {
 		err := s.codec.send(p)
-		again := err == errAgain
+		again := errors.Is(err, errAgain)
 		switch {
-		case err == nil || again || err == errEOF:
+		case err == nil || again || errors.Is(err, errEOF):
 		case isFatal(err):
 			return err
 		default:
@@ -46,7 +47,7 @@ func (s *stream) decode(p *ingest.Packet, frame func() error) error {
 		}
 		for failed < failuresPerPacket {
 			err := s.codec.receive()
-			if err == errAgain || err == errEOF {
+			if errors.Is(err, errAgain) || errors.Is(err, errEOF) {
 				break
 			}
 			if err != nil {

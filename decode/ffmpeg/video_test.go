@@ -20,8 +20,18 @@ import (
 
 // chart is a row of colours, each cell of it w x h pixels.
 var chart = [][3]float64{
-	{255, 255, 255}, {0, 0, 0}, {128, 128, 128}, {255, 0, 0}, {0, 255, 0}, {0, 0, 255},
-	{255, 255, 0}, {0, 255, 255}, {255, 0, 255}, {200, 120, 40}, {30, 90, 160}, {240, 200, 180},
+	{255, 255, 255},
+	{0, 0, 0},
+	{128, 128, 128},
+	{255, 0, 0},
+	{0, 255, 0},
+	{0, 0, 255},
+	{255, 255, 0},
+	{0, 255, 255},
+	{255, 0, 255},
+	{200, 120, 40},
+	{30, 90, 160},
+	{240, 200, 180},
 }
 
 // chartYUV computes the chart as planar 4:2:0 from the definitions of the
@@ -103,8 +113,10 @@ func TestColour(t *testing.T) {
 			if c.full {
 				rng = "pc"
 			}
-			args := []string{"-f", "rawvideo", "-pix_fmt", format, "-color_range", rng, "-s", fmt.Sprintf("%dx%d", w, h), "-r", "25", "-i", in,
-				"-c:v", "libx264", "-qp", "0", "-preset", "ultrafast", "-color_range", rng}
+			args := []string{
+				"-f", "rawvideo", "-pix_fmt", format, "-color_range", rng, "-s", fmt.Sprintf("%dx%d", w, h), "-r", "25", "-i", in,
+				"-c:v", "libx264", "-qp", "0", "-preset", "ultrafast", "-color_range", rng,
+			}
 			if !c.untagged {
 				args = append(args, "-colorspace", c.space)
 			}

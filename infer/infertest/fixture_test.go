@@ -57,8 +57,8 @@ func load(t *testing.T, family string) fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := rt.Close(); err != nil {
-			t.Error(err)
+		if cerr := rt.Close(); cerr != nil {
+			t.Error(cerr)
 		}
 	})
 	f := fixture{*m, infer.Info{Name: m.Name, Fixture: true}, map[string][]string{}, map[string]infer.Session{}}
@@ -152,10 +152,13 @@ func TestVoicesOfTones(t *testing.T) {
 		used     float64
 	}
 	want := []line{
-		{"speech", 1, 8, 1, 0}, {"face", 1, 8, 1, 6},
+		{"speech", 1, 8, 1, 0},
+		{"face", 1, 8, 1, 6},
 		{"speech", 9, 11, 0, 0},
-		{"speech", 12, 18, 2, 0}, {"face", 12, 18, 2, 6},
-		{"speech", 18, 23, 1, 0}, {"face", 18, 23, 1, 5},
+		{"speech", 12, 18, 2, 0},
+		{"face", 12, 18, 2, 6},
+		{"speech", 18, 23, 1, 0},
+		{"face", 18, 23, 1, 5},
 	}
 	if len(events) != len(want) {
 		t.Fatalf("%d events, want %d: %+v", len(events), len(want), events)

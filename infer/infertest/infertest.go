@@ -109,8 +109,8 @@ func Try(f infer.Family, seg uint32, sound ...Piece) ([]infer.Event, error) {
 		if errs[i] != nil {
 			return nil, errs[i]
 		}
-		events, err := f.Resolve(ctx, st, m, out[i])
-		if err != nil {
+		var events []infer.Event
+		if events, err = f.Resolve(ctx, st, m, out[i]); err != nil {
 			return nil, err
 		}
 		list = append(list, events...)

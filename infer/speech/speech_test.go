@@ -322,10 +322,13 @@ func TestVoices(t *testing.T) {
 	from, end := 7+130, 7+len(pcm)
 	late := 7 + 195*16 - 30
 	want := []line{
-		{"speech", from, from + 500, 1, false}, {"face", from, from + 500, 1, false},
-		{"speech", from + 500, from + 1000, 2, false}, {"face", from + 500, from + 1000, 2, true},
+		{"speech", from, from + 500, 1, false},
+		{"face", from, from + 500, 1, false},
+		{"speech", from + 500, from + 1000, 2, false},
+		{"face", from + 500, from + 1000, 2, true},
 		{"speech", from + 1000, 7 + 1470, 0, false},
-		{"speech", late, late + 500, 3, false}, {"face", late, late + 500, 3, false},
+		{"speech", late, late + 500, 3, false},
+		{"face", late, late + 500, 3, false},
 		{"speech", late + 500, end, 0, false},
 	}
 	if !slices.Equal(got, want) {

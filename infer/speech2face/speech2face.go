@@ -128,7 +128,7 @@ func build(c Config) (*Family, error) {
 	if f.spectrum.Frames(f.piece) == 0 {
 		return nil, fmt.Errorf("min_samples %d give no spectrogram", f.piece)
 	}
-	if err := f.ports(m.Graphs, c.Sessions); err != nil {
+	if err = f.ports(m.Graphs, c.Sessions); err != nil {
 		return nil, err
 	}
 	f.minSpeech = int64(f.piece)

@@ -170,14 +170,16 @@ func TestLengths(t *testing.T) {
 		"least":   {300, nil, []int{300}, turn{300, 1, 8, 300, false}},
 		"repeated": {
 			200, func(c *speech2face.Config) { c.MinSpeech = 200 * time.Millisecond },
-			[]int{300}, turn{200, 1, 8, 200, true},
+			[]int{300},
+			turn{200, 1, 8, 200, true},
 		},
 		"below what was asked for": {199, func(c *speech2face.Config) { c.MinSpeech = 200 * time.Millisecond }, nil, turn{199, 0, -1, 0, false}},
 		"more asked for":           {900, func(c *speech2face.Config) { c.MinSpeech = time.Second }, []int{300, 300, 300}, turn{900, 1, -1, 0, false}},
 		"long enough for more":     {1000, func(c *speech2face.Config) { c.MinSpeech = time.Second }, []int{300, 300, 300, 600}, turn{1000, 1, 8, 600, false}},
 		"one length only": {
 			460, func(c *speech2face.Config) { session(c, "encoder").In[0].Shape[2] = 29 },
-			[]int{600, 600}, turn{460, 1, 8, 460, false},
+			[]int{600, 600},
+			turn{460, 1, 8, 460, false},
 		},
 	} {
 		n := new(networks)

@@ -132,7 +132,7 @@ func (s *fileStream) Read(p []byte) (int, error) {
 	if n > 0 {
 		return n, nil
 	}
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		err = plainError(err)
 	}
 	return 0, err

@@ -117,8 +117,8 @@ func (s *httpStream) request(pos int64) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	switch {
-	case resp.StatusCode == http.StatusPartialContent:
+	switch resp.StatusCode {
+	case http.StatusPartialContent:
 		start, size, ok := contentRange(resp.Header.Get("Content-Range"))
 		if !ok || start != from {
 			_ = resp.Body.Close()
@@ -128,15 +128,15 @@ func (s *httpStream) request(pos int64) (*http.Response, error) {
 		if size >= 0 {
 			s.size = size - s.first
 		}
-	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable:
+	case http.StatusRequestedRangeNotSatisfiable:
 		_ = resp.Body.Close()
 		resp.Body = http.NoBody
-	case resp.StatusCode == http.StatusOK:
+	case http.StatusOK:
 		if from > 0 && s.bodyAt > 0 {
 			_ = resp.Body.Close()
 			return nil, errors.New("the server no longer gives ranges, or the file has changed")
 		}
-		if _, err := io.CopyN(io.Discard, resp.Body, from); err != nil && err != io.EOF {
+		if _, err := io.CopyN(io.Discard, resp.Body, from); err != nil && !errors.Is(err, io.EOF) {
 			_ = resp.Body.Close()
 			return nil, err
 		}
@@ -227,7 +227,7 @@ func (s *httpStream) Read(p []byte) (int, error) {
 			break
 		}
 	}
-	if last == io.EOF || errors.Is(last, io.ErrUnexpectedEOF) {
+	if errors.Is(last, io.EOF) || errors.Is(last, io.ErrUnexpectedEOF) {
 		last = fmt.Errorf("the connection ended after %d of %d bytes", s.pos, s.size)
 	}
 	return 0, last

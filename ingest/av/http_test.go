@@ -107,7 +107,7 @@ func TestHTTPErrors(t *testing.T) {
 		"500":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "the server answered 500"},
 		"a page":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>hello</html>")) }, "not a media file"},
 		"nothing": {func(http.ResponseWriter, *http.Request) {}, "empty"},
-		"circle":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 302) }, "too many redirects"},
+		"circle":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, "too many redirects"},
 		"breaks for good": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 			(&breaking{ResponseWriter: w, left: len(b) / 2}).Write(b)

@@ -134,7 +134,7 @@ func (s *Source) open(ctx context.Context, input string) (err error) {
 	handles.Add(1)
 
 	s.timed = true // whatever it is, opening it may wait
-	if err := s.begin(ctx, 3*s.opt.ReadTimeout); err != nil {
+	if err = s.begin(ctx, 3*s.opt.ReadTimeout); err != nil {
 		return err
 	}
 	defer s.end()
@@ -386,7 +386,7 @@ func (s *Source) Damage() Damage {
 	s.run.Lock()
 	defer s.run.Unlock()
 	d := Damage{Entries: s.lost, Places: s.damaged, Late: s.late}
-	if s.err != io.EOF {
+	if !errors.Is(s.err, io.EOF) {
 		return d
 	}
 	both := tail{promised: s.promised}

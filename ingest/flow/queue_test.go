@@ -187,7 +187,7 @@ func TestWaiting(t *testing.T) {
 			time.Sleep(time.Minute)
 			q.Close()
 			for range cap(errs) {
-				if err := <-errs; err != io.EOF {
+				if err := <-errs; !errors.Is(err, io.EOF) {
 					t.Fatal(err)
 				}
 			}

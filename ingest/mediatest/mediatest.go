@@ -111,7 +111,7 @@ func fill(ctx context.Context, ffmpeg, cache, dir string) error {
 		return fmt.Errorf("mediatest: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	if err := Generate(ctx, ffmpeg, tmp, false); err != nil {
+	if err = Generate(ctx, ffmpeg, tmp, false); err != nil {
 		return err
 	}
 	err = fs.WalkDir(kept, "testdata/clips", func(path string, d fs.DirEntry, err error) error {

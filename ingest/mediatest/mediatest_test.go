@@ -38,9 +38,9 @@ func refer(t *testing.T, c Clip) reference {
 		if name == "ffprobe" {
 			name = filepath.Join(filepath.Dir(ffmpeg), name)
 		}
-		out, err := run(context.Background(), name, args...)
-		if err != nil {
-			t.Fatal(err)
+		out, rerr := run(context.Background(), name, args...)
+		if rerr != nil {
+			t.Fatal(rerr)
 		}
 		return out
 	}
@@ -61,7 +61,7 @@ func refer(t *testing.T, c Clip) reference {
 	}
 	out := tool("ffprobe", "-v", "quiet", "-show_frames", "-show_streams", "-of", "json",
 		"-show_entries", "frame=media_type,best_effort_timestamp,nb_samples,stream_index:frame_side_data=:stream=index,codec_name,codec_type,time_base:stream_side_data=rotation", c.File)
-	if err := json.Unmarshal(out, &got); err != nil {
+	if err = json.Unmarshal(out, &got); err != nil {
 		t.Fatalf("%v in %s", err, out)
 	}
 	r := reference{codecs: map[string]string{}}

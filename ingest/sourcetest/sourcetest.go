@@ -162,7 +162,7 @@ func order(t *testing.T, open Open) {
 	at := map[int]last{}
 	for n := 0; ; n++ {
 		p, err := src.Read(t.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if n == 0 {
 				t.Error("no packet came")
 			}
@@ -215,7 +215,7 @@ func bytes(t *testing.T, open Open) {
 		defer shut(t, src)
 		for {
 			p, err := src.Read(t.Context())
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return kept, sums
 			}
 			if err != nil {
@@ -271,7 +271,7 @@ func later(t *testing.T, open Open) {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := src.Read(ctx)
 		cancel()
-		if err == io.EOF && n > 0 {
+		if errors.Is(err, io.EOF) && n > 0 {
 			return
 		}
 		if err != nil {
