@@ -230,7 +230,11 @@ func (r *run) end(err error, soft bool, drops int64) (sinks.Summary, error) {
 		errs := []error{err}
 		for _, o := range r.outs {
 			if o.err != nil {
-				errs = append(errs, fmt.Errorf("seehear: %s: %w", sinkName(o.sink), o.err))
+				name := sinkName(o.sink) + ": "
+				if strings.HasPrefix(o.err.Error(), name) {
+					name = ""
+				}
+				errs = append(errs, fmt.Errorf("seehear: %s%w", name, o.err))
 			}
 		}
 		return join(errs...)
@@ -256,8 +260,11 @@ func (r *run) end(err error, soft bool, drops int64) (sinks.Summary, error) {
 	return summary(), failure()
 }
 
-// sinkName names a sink by its package, such as "jsonl".
+// sinkName names a sink by its package, such as "jsonl", or as it names itself.
 func sinkName(s sinks.Sink) string {
+	if s, ok := s.(fmt.Stringer); ok {
+		return s.String()
+	}
 	name := strings.TrimPrefix(fmt.Sprintf("%T", s), "*")
 	if pkg, typ, ok := strings.Cut(name, "."); ok && typ == "Sink" {
 		return pkg

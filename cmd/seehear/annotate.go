@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,7 +44,7 @@ type outcome struct {
 }
 
 // Run is called by kong.
-func (c *annotateCmd) Run(ctx context.Context, g *cli, s streams, log *slog.Logger, stop softStop) error {
+func (c *annotateCmd) Run(ctx context.Context, g *cli, s streams, stop softStop) error {
 	if c.Jobs < 1 {
 		return &exitError{exitUsage, errors.New("annotate: -j takes 1 or more")}
 	}
@@ -70,7 +71,7 @@ func (c *annotateCmd) Run(ctx context.Context, g *cli, s streams, log *slog.Logg
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			j := job{cmd: c, net: net, in: in, dir: filepath.Join(c.Out, names[i]), stdin: s.in, log: log, stop: stop}
+			j := job{cmd: c, net: net, in: in, dir: filepath.Join(c.Out, names[i]), stdin: s.in, stop: stop}
 			results[i] = j.run(ctx, bars)
 			if r := results[i]; r.Outcome == "failed" {
 				bars.line(s.err, "seehear: "+r.Error)
@@ -89,6 +90,8 @@ func (c *annotateCmd) finish(s streams, results []outcome, wall time.Duration) e
 		count[r.Outcome]++
 		if !c.JSON && r.Outcome != "failed" {
 			switch {
+			case r.Outcome == "interrupted" && r.Media == 0:
+				fmt.Fprintf(s.out, "%s: interrupted before anything was done\n", r.Source)
 			case r.Outcome == "interrupted":
 				fmt.Fprintf(s.out, "%s: interrupted; what was done is in %s\n", r.Source, r.Folder)
 			case r.report != "":
@@ -141,6 +144,13 @@ func (c *annotateCmd) fingerprint(in input, net *network) fingerprint {
 		f.Models = append(f.Models, m.SHA256)
 	}
 	slices.Sort(f.Models)
+	if net.pack != nil {
+		// The manifest has the checksums of the labels, and every setting.
+		if b, err := os.ReadFile(filepath.Join(net.pack.Dir, "pack.yaml")); err == nil {
+			sum := sha256.Sum256(b)
+			f.Models = append(f.Models, hex.EncodeToString(sum[:]))
+		}
+	}
 	f.Options = fmt.Sprintf("%s %+v %s %+v", strings.Join(c.Outputs, ","), c.familyFlags, c.HeatmapFrames, c.sourceFlags)
 	return f
 }

@@ -5,11 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.uber.org/goleak"
@@ -256,5 +259,112 @@ func TestStdin(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "stdin", "annotated.mp4")); err != nil {
 		t.Error(err)
+	}
+}
+
+// afterBytes is standard input that closes stop once so many bytes were read.
+type afterBytes struct {
+	io.Reader
+	left int
+	stop chan struct{}
+	once sync.Once
+}
+
+func (a *afterBytes) Read(p []byte) (int, error) {
+	n, err := a.Reader.Read(p[:min(len(p), 4096)])
+	if a.left -= n; a.left <= 0 {
+		a.once.Do(func() { close(a.stop) })
+	}
+	return n, err
+}
+
+// TestStopInTheMiddle: every file is whole under its final name, and says that
+// it is not all.
+func TestStopInTheMiddle(t *testing.T) {
+	b, err := os.ReadFile(demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, stop := t.TempDir(), make(chan struct{})
+	in := &afterBytes{Reader: bytes.NewReader(b), left: len(b) / 3, stop: stop}
+	var out, errs bytes.Buffer
+	code := run(context.Background(), []string{"annotate", "--models", "none", "-o", dir, "-"}, streams{in, &out, &errs}, stop)
+	noHandles(t)
+	if code != exitInterrupted {
+		t.Fatalf("exit %d, want %d: %s", code, exitInterrupted, errs.String())
+	}
+	stopped(t, filepath.Join(dir, "stdin"))
+}
+
+// TestStopWhileDrawing: a stop in the second pass ends it, and the results say
+// that not all was made.
+func TestStopWhileDrawing(t *testing.T) {
+	dir, stop := t.TempDir(), make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer close(stop)
+		for range 3000 { // the second pass has begun once there is a video
+			if m, _ := filepath.Glob(filepath.Join(dir, "demo", "annotated*.part")); len(m) > 0 {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	code, stdout, stderr := seehearRun(t, stop, "annotate", "--models", "none", "-o", dir, demo)
+	<-ended
+	if code != exitInterrupted {
+		t.Fatalf("exit %d, want %d\n%s%s", code, exitInterrupted, stdout, stderr)
+	}
+	stopped(t, filepath.Join(dir, "demo"))
+}
+
+func stopped(t *testing.T, dir string) {
+	t.Helper()
+	noParts(t, dir)
+	all := lines(t, filepath.Join(dir, "results.jsonl"))
+	if sum := all[len(all)-1]["summary"].(map[string]any); sum["complete"] != false || sum["frames"] == 0.0 {
+		t.Errorf("summary: %v", sum)
+	}
+	for _, f := range []string{"annotated.mp4", "report.html", "captions.vtt", "sounds.vtt"} {
+		if info, err := os.Stat(filepath.Join(dir, f)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, doneName)); err == nil {
+		t.Error("an interrupted run looks finished")
+	}
+}
+
+// TestAwkwardNames: names that mean something to a pattern, to HTML or to the
+// file system; what an earlier run left goes away.
+func TestAwkwardNames(t *testing.T) {
+	b, err := os.ReadFile(demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, out := t.TempDir(), t.TempDir()
+	for _, name := range []string{"a[b] *?.mp4", "<script>alert(1)</script>", "new\nline.mp4", "-dash.mp4", "100%d.mp4", "ñ 雪.mp4", strings.Repeat("é", 125) + ".mp4"} {
+		file := filepath.Join(dir, strings.ReplaceAll(name, "/", "-"))
+		if err := os.WriteFile(file, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		folder := filepath.Join(out, stem(file))
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		old := filepath.Join(folder, "report.html")
+		if err := os.WriteFile(old, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		code, _, stderr := seehearRun(t, nil, "annotate", "--models", "none", "--outputs", "jsonl", "-o", out, file)
+		if code != exitOK {
+			t.Errorf("%q: exit %d, %s", name, code, stderr)
+			continue
+		}
+		if _, err := os.Stat(old); err == nil {
+			t.Errorf("%q: what an earlier run left is still there", name)
+		}
+		lines(t, filepath.Join(folder, "results.jsonl"))
 	}
 }

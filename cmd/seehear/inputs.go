@@ -112,6 +112,9 @@ func folderNames(inputs []input) []string {
 	return names
 }
 
+// longestStem leaves room for a hash within the 255 bytes of a file name.
+const longestStem = 200
+
 // stem is a file name that is safe on every system.
 func stem(name string) string {
 	if name == "-" {
@@ -137,5 +140,5 @@ func stem(name string) string {
 	if strings.Trim(base, ". ") == "" {
 		return "input"
 	}
-	return base
+	return strings.ToValidUTF8(base[:min(len(base), longestStem)], "")
 }

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +16,7 @@ import (
 	"github.com/seehear/seehear"
 	"github.com/seehear/seehear/decode"
 	"github.com/seehear/seehear/ingest"
+	"github.com/seehear/seehear/ingest/av"
 	"github.com/seehear/seehear/sinks"
 	"github.com/seehear/seehear/sinks/jsonl"
 	"github.com/seehear/seehear/sinks/overlay"
@@ -30,7 +31,6 @@ type job struct {
 	in    input
 	dir   string
 	stdin io.Reader
-	log   *slog.Logger
 	stop  softStop
 }
 
@@ -64,6 +64,9 @@ func (j *job) run(ctx context.Context, bars *progress) outcome {
 	o.Media, o.Events = sum.Duration.Seconds(), sum.Events
 	o.Speed = o.Media / max(o.Wall, 1e-3)
 	switch {
+	case errors.Is(err, seehear.ErrStopped):
+		o.Outcome = "interrupted"
+		return o
 	case err != nil:
 		return fail(named(err, shown))
 	case !sum.Complete:
@@ -93,8 +96,10 @@ func (j *job) annotate(ctx context.Context, shown string, b *bar) (sinks.Summary
 	wants := func(o string) bool { return slices.Contains(j.cmd.Outputs, o) }
 	draws := wants("mp4") || wants("png") || wants("report")
 
-	name, stdin := j.in.name, j.stdin
-	if name == "-" && draws {
+	name, stdin, again := j.in.name, j.stdin, io.Reader(nil)
+	if file, ok := fileOf(stdin); ok && name == "-" {
+		stdin, again = file(), file()
+	} else if name == "-" && draws {
 		// The second pass needs the input again: what is read is kept aside.
 		spool, err := os.CreateTemp(j.dir, "stdin-*.spool")
 		if err != nil {
@@ -104,23 +109,26 @@ func (j *job) annotate(ctx context.Context, shown string, b *bar) (sinks.Summary
 		defer spool.Close()
 		stdin, name = io.TeeReader(j.stdin, spool), spool.Name()
 	}
-	open := j.cmd.watched(j.in.name, stdin, j.log, func(d time.Duration) { b.next("analysing", d) })
+	open := j.cmd.opener(j.in.name, stdin, func(opened *av.Source, src ingest.Source) ingest.Source {
+		b.next("analysing", opened.Duration())
+		return src
+	})
 
+	// The results are closed last: their summary is about everything that was
+	// asked for, the second pass included.
 	var out []sinks.Sink
-	if wants("jsonl") {
-		out = append(out, jsonl.New(j.dir))
-	}
 	if wants("vtt") {
 		out = append(out, webvtt.New(j.dir, webvtt.Options{}))
 	}
 	if draws {
-		draw := overlay.New(j.drawing(wants, j.cmd.opener(name, nil, j.log), func(done, total time.Duration) {
+		by := &interruption{stop: j.stop}
+		draw := overlay.New(j.drawing(wants, j.cmd.opener(name, again, by.watch), func(done, total time.Duration) {
 			if done == 0 {
 				b.next("drawing", total)
 			}
 			b.reached(done)
 		}))
-		out = append(out, draw)
+		out = append(out, &drawn{draw, by})
 		if wants("report") {
 			out = append(out, report.New(report.Config{
 				Path:  filepath.Join(j.dir, "report.html"),
@@ -128,9 +136,12 @@ func (j *job) annotate(ctx context.Context, shown string, b *bar) (sinks.Summary
 			}))
 		}
 	}
+	if wants("jsonl") {
+		out = append(out, jsonl.New(j.dir))
+	}
 	sum, err := seehear.Run(ctx, seehear.Pipeline{
 		Source:   shown,
-		Open:     open,
+		Open:     open.unless(j.stop),
 		Families: j.net.families,
 		Sinks:    out,
 		Cuts:     true,
@@ -141,7 +152,7 @@ func (j *job) annotate(ctx context.Context, shown string, b *bar) (sinks.Summary
 	if errors.Is(err, decode.ErrNothingDecoded) || errors.Is(err, ingest.ErrNoMedia) || (err != nil && sum.Frames == 0 && sum.Samples == 0) {
 		// Nothing was found out: leave no folder that looks as if.
 		_ = j.clear()
-		_ = os.Remove(j.dir)
+		_ = os.Remove(j.dir) // only if empty
 	}
 	return sum, err
 }
@@ -150,7 +161,7 @@ func (j *job) annotate(ctx context.Context, shown string, b *bar) (sinks.Summary
 const smallVideo = 480
 
 // drawing says what the second pass makes.
-func (j *job) drawing(wants func(string) bool, open func(context.Context, decode.Outputs) (*decode.Reader, error), reached func(done, total time.Duration)) overlay.Config {
+func (j *job) drawing(wants func(string) bool, open opening, reached func(done, total time.Duration)) overlay.Config {
 	c := overlay.Config{Dir: j.dir, Open: open, Progress: reached}
 	if wants("mp4") {
 		c.Videos = append(c.Videos, overlay.Video{Name: overlay.VideoName, MaxHeight: 1080})
@@ -198,22 +209,29 @@ func (j *job) clear() error {
 	if err := os.MkdirAll(j.dir, 0o755); err != nil {
 		return fmt.Errorf("annotate: %w", err)
 	}
+	root, err := os.OpenRoot(j.dir)
+	if err != nil {
+		return fmt.Errorf("annotate: %w", err)
+	}
+	defer root.Close()
+	// The folder's own name may hold what is special in a pattern, so the
+	// patterns are matched inside it. What marks the folder as done goes first.
 	for _, pattern := range []string{
-		doneName, "results.jsonl*", "captions.vtt*", "sounds.vtt*", "annotated*.mp4*", "report.html*",
+		doneName + "*", "results.jsonl*", "captions.vtt*", "sounds.vtt*", "annotated*.mp4*", "report.html*",
 		"heatmaps/*.png*", "faces/*.png*", "stdin-*.spool",
 	} {
-		files, err := filepath.Glob(filepath.Join(j.dir, pattern))
-		if err != nil { // a folder whose name is a broken pattern
+		files, err := fs.Glob(root.FS(), pattern)
+		if err != nil {
 			return fmt.Errorf("annotate: %s: %w", j.dir, err)
 		}
 		for _, f := range files {
-			if err := os.Remove(f); err != nil {
-				return fmt.Errorf("annotate: %w", err)
+			if err := root.Remove(f); err != nil {
+				return fmt.Errorf("annotate: %s: %w", j.dir, err)
 			}
 		}
 	}
 	for _, sub := range []string{"heatmaps", "faces"} {
-		_ = os.Remove(filepath.Join(j.dir, sub)) // only if empty
+		_ = root.Remove(sub) // only if empty
 	}
 	return nil
 }

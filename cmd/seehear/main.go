@@ -61,7 +61,7 @@ func (e *exitError) Error() string {
 func (e *exitError) Unwrap() error { return e.err }
 
 func main() {
-	stop := listen()
+	stop := listen(os.Stderr)
 	os.Exit(run(context.Background(), os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}, stop))
 }
 
@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string, s streams, stop <-chan struct{}) in
 	logger := newLogger(s.err, c.LogLevel)
 	av.BridgeLog(logger)
 	k.BindTo(ctx, (*context.Context)(nil))
-	err = k.Run(&c, s, logger, softStop(stop))
+	err = k.Run(&c, s, softStop(stop))
 	var e *exitError
 	switch {
 	case err == nil:

@@ -3,8 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"strconv"
 	"time"
@@ -30,15 +30,19 @@ type probeCmd struct {
 }
 
 // Run is called by kong.
-func (c *probeCmd) Run(ctx context.Context, s streams, log *slog.Logger, stop softStop) error {
+func (c *probeCmd) Run(ctx context.Context, s streams, stop softStop) error {
 	if c.Rate < 1 || c.Rate > 768000 || c.Window < 0 || c.Window > 10*time.Minute || c.Every < 0 || c.Size < 1 || c.Size > 8192 {
 		return &exitError{exitUsage, fmt.Errorf("probe: --rate takes 1..768000, --window 0..10m, --size 1..8192, --every a positive duration")}
+	}
+	stdin := s.in
+	if file, ok := fileOf(stdin); ok {
+		stdin = file()
 	}
 	w := bufio.NewWriterSize(s.out, 1<<16)
 	sink := &probeSink{w: w, json: c.JSON}
 	summary, err := seehear.Run(ctx, seehear.Pipeline{
 		Source:   ingest.Redact(c.Input),
-		Open:     c.sourceFlags.opener(c.Input, s.in, log),
+		Open:     c.opener(c.Input, stdin).unless(stop),
 		Families: []infer.Family{newProbeFamily(c)},
 		Sinks:    []sinks.Sink{sink},
 		Soft:     stop,
@@ -47,6 +51,8 @@ func (c *probeCmd) Run(ctx context.Context, s streams, log *slog.Logger, stop so
 		err = fmt.Errorf("probe: %w", ferr)
 	}
 	switch {
+	case errors.Is(err, seehear.ErrStopped):
+		return &exitError{code: exitInterrupted}
 	case err != nil:
 		return &exitError{exitAll, named(err, ingest.Redact(c.Input))}
 	case stop.asked() && !summary.Complete:

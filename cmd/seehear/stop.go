@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -21,15 +22,16 @@ func (s softStop) asked() bool {
 	}
 }
 
-// listen turns the first interrupt into a soft stop and the second into an exit
-// at once. Its goroutine lives as long as the process.
-func listen() <-chan struct{} {
+// listen turns the first interrupt into a soft stop, says so on w, and turns the
+// second into an exit at once. Its goroutine lives as long as the process.
+func listen(w io.Writer) <-chan struct{} {
 	stop := make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
 		close(stop)
+		fmt.Fprintln(w, "seehear: stopping: what was read is being finished; interrupt again to quit at once")
 		<-signals
 		os.Exit(exitInterrupted)
 	}()
