@@ -74,7 +74,7 @@ func (c *annotateCmd) Run(ctx context.Context, g *cli, s streams, stop softStop)
 			j := job{cmd: c, net: net, in: in, dir: filepath.Join(c.Out, names[i]), stdin: s.in, stop: stop}
 			results[i] = j.run(ctx, bars)
 			if r := results[i]; r.Outcome == "failed" {
-				bars.line(s.err, "seehear: "+r.Error)
+				bars.line(s.err, "seehear: "+oneLine(r.Error))
 			}
 		})
 	}
@@ -91,13 +91,13 @@ func (c *annotateCmd) finish(s streams, results []outcome, wall time.Duration) e
 		if !c.JSON && r.Outcome != "failed" {
 			switch {
 			case r.Outcome == "interrupted" && r.Media == 0:
-				fmt.Fprintf(s.out, "%s: interrupted before anything was done\n", r.Source)
+				fmt.Fprintln(s.out, oneLine(r.Source+": interrupted before anything was done"))
 			case r.Outcome == "interrupted":
-				fmt.Fprintf(s.out, "%s: interrupted; what was done is in %s\n", r.Source, r.Folder)
+				fmt.Fprintln(s.out, oneLine(r.Source+": interrupted; what was done is in "+r.Folder))
 			case r.report != "":
-				fmt.Fprintf(s.out, "%s: %s; open %s\n", r.Source, r.Outcome, r.report)
+				fmt.Fprintln(s.out, oneLine(r.Source+": "+r.Outcome+"; open "+r.report))
 			default:
-				fmt.Fprintf(s.out, "%s: %s; see %s\n", r.Source, r.Outcome, r.Folder)
+				fmt.Fprintln(s.out, oneLine(r.Source+": "+r.Outcome+"; see "+r.Folder))
 			}
 		}
 	}

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -184,13 +186,15 @@ func TestBadInputs(t *testing.T) {
 		file("wide.png", wide),
 		file("headless.mp4", good[len(good)/2:]),
 		t.TempDir(),
+		filepath.Join(dir, "new\nline\x1b[31m.mp4"),
+		filepath.Join(dir, "new\nline*.mp4"),
 	}
 	for _, in := range bad {
 		code, stdout, stderr := seehearRun(t, nil, "annotate", "--models", "none", "-o", out, in)
 		if code != exitAll {
 			t.Errorf("%s: exit %d, want %d\n%s%s", in, code, exitAll, stdout, stderr)
 		}
-		if n := strings.Count(stderr, "\n"); n != 1 || !strings.Contains(stderr, filepath.Base(in)) {
+		if n := strings.Count(stderr, "\n"); n != 1 || !strings.Contains(stderr, oneLine(filepath.Base(in))) {
 			t.Errorf("%s: want one line that names it, got %q", in, stderr)
 		}
 		code, _, _ = seehearRun(t, nil, "probe", in)
@@ -367,4 +371,64 @@ func TestAwkwardNames(t *testing.T) {
 		}
 		lines(t, filepath.Join(folder, "results.jsonl"))
 	}
+}
+
+// TestModelFaults: a pack or a library that does not fit is one line, no crash,
+// and doctor tells of it too.
+func TestModelFaults(t *testing.T) {
+	copied := func() string {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(pack)); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	changed := copied()
+	f, err := os.OpenFile(filepath.Join(changed, "soundnet.onnx"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, werr := f.Write([]byte("\n"))
+	if err := errors.Join(werr, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	missing := copied()
+	if err := os.Remove(filepath.Join(missing, "speech.onnx")); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{
+		"a changed graph":      {"--models", changed},
+		"a missing graph":      {"--models", missing},
+		"a missing library":    {"--models", pack, "--onnxruntime", filepath.Join(t.TempDir(), "none.so")},
+		"no library":           {"--models", pack, "--onnxruntime", demo},
+		"an unknown cadence":   {"--models", pack, "--caption-every", "now"},
+		"faces without a face": {"--models", withoutFaces(t, copied()), "--faces"},
+	} {
+		code, _, stderr := seehearRun(t, nil, append([]string{"annotate", "-o", t.TempDir(), demo}, args...)...)
+		if code != exitAll || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: exit %d, %q", name, code, stderr)
+		}
+	}
+	for _, args := range [][]string{{"--models", changed}, {"--models", missing}, {"--models", pack, "--onnxruntime", demo}} {
+		code, stdout, _ := seehearRun(t, nil, append([]string{"doctor"}, args...)...)
+		if code != exitSome || !strings.Contains(stdout, "PROBLEM") {
+			t.Errorf("doctor %v: exit %d, %s", args, code, stdout)
+		}
+	}
+}
+
+// withoutFaces takes the model of faces out of a manifest.
+func withoutFaces(t *testing.T, dir string) string {
+	t.Helper()
+	name := filepath.Join(dir, "pack.yaml")
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	models := strings.Split(string(b), "\n  - name: ")
+	models = slices.DeleteFunc(models, func(m string) bool { return strings.Contains(m, "family: speech2face") })
+	if err := os.WriteFile(name, []byte(strings.Join(models, "\n  - name: ")+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

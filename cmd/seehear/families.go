@@ -51,11 +51,11 @@ func (f familyFlags) load(library string) (net *network, err error) {
 	if net.pack, err = models.Load(dir); err != nil {
 		return nil, err
 	}
-	defer func() {
+	defer func(opened *network) { // a return of nil, err empties net
 		if err != nil {
-			net.close()
+			_ = opened.close()
 		}
-	}()
+	}(net)
 	if err = net.pack.Verify(); err != nil {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ func (j *job) run(ctx context.Context, bars *progress) outcome {
 		o.Outcome = "skipped"
 		return o
 	}
-	b := bars.bar(shown)
+	b := bars.bar(oneLine(shown))
 	defer b.done()
 	began := time.Now()
 	sum, err := j.annotate(ctx, shown, b)
@@ -82,7 +82,7 @@ func (j *job) run(ctx context.Context, bars *progress) outcome {
 
 // named puts the input's name in front of an error that does not have it yet.
 func named(err error, shown string) error {
-	if strings.Contains(err.Error(), shown) {
+	if text := err.Error(); strings.Contains(text, shown) || strings.Contains(text, oneLine(shown)) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", shown, err)
