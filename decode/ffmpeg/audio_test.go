@@ -11,6 +11,7 @@ import (
 
 	"github.com/seehear/seehear/decode"
 	"github.com/seehear/seehear/ingest"
+	"github.com/seehear/seehear/ingest/mediatest"
 )
 
 var mono = decode.Outputs{Sounds: []decode.Sound{{Rate: 22050, Channels: 1}, {}}}
@@ -240,9 +241,10 @@ func lag(a, b []float32) int {
 	return at
 }
 
-// TestCodecs encodes sound with every usual codec and compares with Debian's
-// ffmpeg, an independent build of another version: as many samples, at the same
-// place, and nearly the same. Lossless ones equal what went in.
+// TestCodecs decodes sound of every usual codec and compares with the
+// distribution's ffmpeg, an independent build of another version: as many
+// samples, at the same place. Lossless ones equal what went in. What FFmpeg alone
+// does not encode comes from the clips that are kept.
 func TestCodecs(t *testing.T) {
 	dir := t.TempDir()
 	const rate = 48000
@@ -264,24 +266,28 @@ func TestCodecs(t *testing.T) {
 		{"aac.flv", []string{"-c:a", "aac", "-ar", "44100", "-b:a", "160k"}, false},
 		{"opus.webm", []string{"-c:a", "libopus", "-b:a", "128k"}, false},
 		{"opus.ogg", []string{"-c:a", "libopus", "-b:a", "128k"}, false},
-		{"vorbis.ogg", []string{"-c:a", "libvorbis", "-q:a", "6"}, false},
-		{"a.mp3", []string{"-c:a", "libmp3lame", "-b:a", "192k"}, false},
-		{"mp3.mp4", []string{"-c:a", "libmp3lame", "-b:a", "192k"}, false},
+		{"ogg-vorbis", nil, false},
+		{"mp3-lame", nil, false},
+		{"mp4-h264-mp3", nil, false},
 		{"ac3.mkv", []string{"-c:a", "ac3", "-b:a", "192k"}, false},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			path := filepath.Join(dir, c.file)
-			debian(t, append(append([]string{"-f", "f32le", "-ar", "48000", "-ac", "1", "-i", raw}, c.args...), path)...)
-			src := open(t, path)
+			if c.args == nil {
+				path = mediatest.ByName(t, c.file).File
+			} else {
+				ffmpeg(t, append(append([]string{"-f", "f32le", "-ar", "48000", "-ac", "1", "-i", raw}, c.args...), path)...)
+			}
+			src := open(t, path, ingest.Audio)
 			native := src.streams[0].SampleRate
 			got := run(t, src, decode.Outputs{Sounds: []decode.Sound{{}, {Rate: 22050, Channels: 1}}}, Options{})
 			pcm := got.pcm(t, 0)
-			want := floats(debian(t, "-i", path, "-f", "f32le", "-c:a", "pcm_f32le", "-"))
+			want := floats(reference(t, "-i", path, "-map", "0:a:0", "-f", "f32le", "-c:a", "pcm_f32le", "-"))
 			t.Logf("%d samples, ffmpeg %d, first at %v, %+v", len(pcm), len(want), got.blocks[0][0].At, got.stats)
 			if len(pcm) != len(want) {
 				t.Errorf("%d samples, ffmpeg decodes %d", len(pcm), len(want))
 			}
-			if n := int(math.Round(float64(len(pcm)) * 22050 / float64(native))); len(got.pcm(t, 1)) != n {
+			if n := int(math.Round(float64(got.stats.Samples) * 22050 / float64(native))); len(got.pcm(t, 1)) != n {
 				t.Errorf("%d samples at 22050 Hz, want %d", len(got.pcm(t, 1)), n)
 			}
 			if d := lag(want, pcm); d != 0 {
@@ -299,7 +305,7 @@ func TestCodecs(t *testing.T) {
 	}
 }
 
-// TestClipSound compares the sound of real clips with Debian's ffmpeg, at its
+// TestClipSound compares the sound of real clips with the reference, at its
 // place on the clip's clock.
 func TestClipSound(t *testing.T) {
 	for _, name := range []string{"chaplin.mp4", "friday.mp4", "nasa_13013.mp4", "bbaf2n.mpg", "sd-hls0000000000.ts", "rotated_video.mp4"} {
@@ -310,14 +316,14 @@ func TestClipSound(t *testing.T) {
 		src := open(t, path, ingest.Audio)
 		got := run(t, src, decode.Outputs{Sounds: []decode.Sound{{}, {Rate: 16000, Channels: 1}}}, Options{})
 		pcm := got.pcm(t, 0)
-		want := floats(debian(t, "-i", path, "-map", "0:a:0", "-f", "f32le", "-c:a", "pcm_f32le", "-"))
+		want := floats(reference(t, "-i", path, "-map", "0:a:0", "-f", "f32le", "-c:a", "pcm_f32le", "-"))
 		if len(pcm) != len(want)/got.blocks[0][0].channels && len(pcm) != len(want) {
 			t.Errorf("%s: %d values, ffmpeg decodes %d", name, len(pcm), len(want))
 		}
 		if d := lag(want, pcm); d != 0 {
 			t.Errorf("%s: %d values late", name, d)
 		}
-		small := floats(debian(t, "-i", path, "-map", "0:a:0", "-ac", "1", "-ar", "16000", "-f", "f32le", "-c:a", "pcm_f32le", "-"))
+		small := floats(reference(t, "-i", path, "-map", "0:a:0", "-ac", "1", "-ar", "16000", "-f", "f32le", "-c:a", "pcm_f32le", "-"))
 		ours := got.pcm(t, 1)
 		if d := len(small) - len(ours); d < -1 || d > 1 {
 			t.Errorf("%s: %d samples at 16 kHz, ffmpeg makes %d", name, len(ours), len(small))

@@ -43,7 +43,7 @@ func runLean(t testing.TB, src ingest.Source, out decode.Outputs, o Options) dec
 // hd makes ten seconds of 1080p30 H.264 with AAC, moving and noisy.
 func hd(b *testing.B) string {
 	path := filepath.Join(b.TempDir(), "hd.mp4")
-	debian(b, "-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=30:d=10", "-f", "lavfi", "-i", "sine=440:r=48000:d=10,aformat=channel_layouts=stereo",
+	ffmpeg(b, "-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=30:d=10", "-f", "lavfi", "-i", "sine=440:r=48000:d=10,aformat=channel_layouts=stereo",
 		"-vf", "noise=alls=12:allf=t", "-c:v", "libx264", "-preset", "veryfast", "-b:v", "5M", "-pix_fmt", "yuv420p", "-c:a", "aac", path)
 	return path
 }

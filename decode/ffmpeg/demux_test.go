@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -33,8 +34,26 @@ type demuxer struct {
 
 func open(t testing.TB, path string, kinds ...ingest.Kind) *demuxer {
 	t.Helper()
+	return openAs(t, path, nil, nil, kinds...)
+}
+
+// openRaw opens bare pictures of the given layout.
+func openRaw(t testing.TB, path, format string, w, h int) *demuxer {
+	t.Helper()
+	options := astiav.NewDictionary()
+	defer options.Free()
+	for k, v := range map[string]string{"pixel_format": format, "video_size": fmt.Sprintf("%dx%d", w, h)} {
+		if err := options.Set(k, v, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return openAs(t, path, astiav.FindInputFormat("rawvideo"), options)
+}
+
+func openAs(t testing.TB, path string, format *astiav.InputFormat, options *astiav.Dictionary, kinds ...ingest.Kind) *demuxer {
+	t.Helper()
 	d := &demuxer{fc: astiav.AllocFormatContext(), pkt: astiav.AllocPacket(), bases: map[int]astiav.Rational{}}
-	if err := d.fc.OpenInput(path, nil, nil); err != nil {
+	if err := d.fc.OpenInput(path, format, options); err != nil {
 		t.Fatalf("open %s: %v", path, err)
 	}
 	t.Cleanup(func() { d.fc.CloseInput(); d.fc.Free(); d.pkt.Free() })
@@ -216,13 +235,18 @@ var both = decode.Outputs{
 	Sounds: []decode.Sound{{Rate: 22050, Channels: 1}},
 }
 
-// ffmpeg runs the ffmpeg on PATH (built of the libraries under test) and debian
-// the distribution's own, an independent decoder; both return stdout.
+// ffmpeg runs the ffmpeg on PATH and returns stdout.
 func ffmpeg(t testing.TB, args ...string) []byte { t.Helper(); return command(t, "ffmpeg", args...) }
 
-func debian(t testing.TB, args ...string) []byte {
+// reference runs the distribution's own ffmpeg, as a rule an independent build of
+// another version, and the one on PATH where there is none.
+func reference(t testing.TB, args ...string) []byte {
 	t.Helper()
-	return command(t, "/usr/bin/ffmpeg", args...)
+	const own = "/usr/bin/ffmpeg"
+	if _, err := os.Stat(own); err != nil {
+		return ffmpeg(t, args...)
+	}
+	return command(t, own, args...)
 }
 
 func command(t testing.TB, name string, args ...string) []byte {

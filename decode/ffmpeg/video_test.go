@@ -113,14 +113,14 @@ func TestColour(t *testing.T) {
 			if c.full {
 				rng = "pc"
 			}
-			args := []string{
-				"-f", "rawvideo", "-pix_fmt", format, "-color_range", rng, "-s", fmt.Sprintf("%dx%d", w, h), "-r", "25", "-i", in,
-				"-c:v", "libx264", "-qp", "0", "-preset", "ultrafast", "-color_range", rng,
-			}
+			// The tags stand on the input as well, or ffmpeg would convert.
+			tags := []string{"-color_range", rng}
 			if !c.untagged {
-				args = append(args, "-colorspace", c.space)
+				tags = append(tags, "-colorspace", c.space)
 			}
-			debian(t, append(args, path)...)
+			args := append([]string{"-f", "rawvideo", "-pix_fmt", format, "-s", fmt.Sprintf("%dx%d", w, h), "-r", "25"}, tags...)
+			args = append(append(args, "-i", in, "-c:v", "libx264", "-qp", "0", "-preset", "ultrafast"), tags...)
+			ffmpeg(t, append(args, path)...)
 			// Squashed to two pixels a cell, so that the filter sees two colours
 			// at most and the middle of a large cell stays pure: here, natural size.
 			got := run(t, open(t, path), decode.Outputs{Sizes: []decode.Size{{W: w, H: h}, {W: w / 2, H: h / 2, Filter: decode.Bicubic}}}, Options{})
@@ -153,12 +153,11 @@ func TestUnpacked(t *testing.T) {
 	}
 	for _, format := range []string{"nv12", "yuyv422", "uyvy422", "rgb565le", "rgb48le", "pal8", "gray10le", "rgb24", "bgra", "gbrp10le", "p010le", "yuv410p", "monob"} {
 		t.Run(format, func(t *testing.T) {
-			path := filepath.Join(dir, format+".nut")
-			debian(t, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", fmt.Sprintf("%dx%d", w, h), "-i", in,
-				"-sws_flags", "accurate_rnd+full_chroma_int+neighbor", "-pix_fmt", format, "-c:v", "rawvideo", path)
-			want := ffmpeg(t, "-i", path, "-vf", "scale=flags=accurate_rnd+full_chroma_int+full_chroma_inp+bilinear", "-pix_fmt", "rgb24", "-f", "rawvideo", "-")
-			src := open(t, path)
-			src.streams[0].BitsPerCodedSample = 0
+			path, size := filepath.Join(dir, format+".raw"), fmt.Sprintf("%dx%d", w, h)
+			ffmpeg(t, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", size, "-i", in,
+				"-sws_flags", "accurate_rnd+full_chroma_int+neighbor", "-pix_fmt", format, "-f", "rawvideo", path)
+			want := ffmpeg(t, "-f", "rawvideo", "-pix_fmt", format, "-s", size, "-i", path, "-vf", "scale=flags=accurate_rnd+full_chroma_int+full_chroma_inp+bilinear", "-pix_fmt", "rgb24", "-f", "rawvideo", "-")
+			src := openRaw(t, path, format, w, h)
 			got := run(t, src, decode.Outputs{Sizes: []decode.Size{{W: w, H: h}}}, Options{})
 			if len(got.frames) != 1 {
 				t.Fatalf("%d frames, %+v", len(got.frames), got.stats)
@@ -178,7 +177,7 @@ func TestUnpacked(t *testing.T) {
 func TestRotation(t *testing.T) {
 	dir := t.TempDir()
 	plain := filepath.Join(dir, "plain.mp4")
-	debian(t, "-f", "lavfi", "-i", "testsrc=s=96x64:r=5:d=0.2", "-pix_fmt", "yuv444p", "-c:v", "libx264", "-qp", "0", "-preset", "ultrafast", plain)
+	ffmpeg(t, "-f", "lavfi", "-i", "testsrc=s=96x64:r=5:d=0.2", "-pix_fmt", "yuv444p", "-c:v", "libx264", "-qp", "0", "-preset", "ultrafast", plain)
 	for _, degrees := range []int{0, 90, 180, 270} {
 		path := filepath.Join(dir, fmt.Sprintf("%d.mp4", degrees))
 		ffmpeg(t, "-display_rotation", fmt.Sprint(-degrees), "-i", plain, "-c", "copy", path)
@@ -315,7 +314,7 @@ func TestSizeChange(t *testing.T) {
 	var streams []ingest.Stream
 	for i, size := range []string{"320x240", "160x120", "320x240"} {
 		path := filepath.Join(dir, fmt.Sprint(i, ".ts"))
-		debian(t, "-f", "lavfi", "-i", "testsrc=r=25:d=1:s="+size, "-pix_fmt", "yuv420p", "-c:v", "libx264", "-bf", "2", "-preset", "fast", path)
+		ffmpeg(t, "-f", "lavfi", "-i", "testsrc=r=25:d=1:s="+size, "-pix_fmt", "yuv420p", "-c:v", "libx264", "-bf", "2", "-preset", "fast", path)
 		src := open(t, path)
 		if i == 0 {
 			streams = src.streams
@@ -352,7 +351,7 @@ func TestSizeChange(t *testing.T) {
 // lost, the Segs part in order of display, and an End stands between.
 func TestJump(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.mp4")
-	debian(t, "-f", "lavfi", "-i", "testsrc=r=25:d=2:s=160x120", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-bf", "3", "-g", "100", path)
+	ffmpeg(t, "-f", "lavfi", "-i", "testsrc=r=25:d=2:s=160x120", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-bf", "3", "-g", "100", path)
 	src := open(t, path)
 	src.edit = func(p *ingest.Packet) bool {
 		if p.PTS >= time.Second {
@@ -392,7 +391,7 @@ func TestJump(t *testing.T) {
 // still come, in order, and their stamps increase.
 func TestNoStamps(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.mp4")
-	debian(t, "-f", "lavfi", "-i", "testsrc=r=25:d=1:s=160x120", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-bf", "0", path)
+	ffmpeg(t, "-f", "lavfi", "-i", "testsrc=r=25:d=1:s=160x120", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-bf", "0", path)
 	for _, dts := range []bool{false, true} {
 		src := open(t, path)
 		src.edit = func(p *ingest.Packet) bool {
@@ -420,7 +419,7 @@ func TestNoStamps(t *testing.T) {
 // TestThreads decodes with one thread and with several: the same bytes.
 func TestThreads(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.mp4")
-	debian(t, "-f", "lavfi", "-i", "testsrc2=r=25:d=1:s=320x240", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-bf", "2", path)
+	ffmpeg(t, "-f", "lavfi", "-i", "testsrc2=r=25:d=1:s=320x240", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-bf", "2", path)
 	var first *decoded
 	for _, o := range []Options{{Threads: 1}, {Threads: 4}, {LowDelay: true}} {
 		got := run(t, open(t, path), decode.Outputs{Sizes: []decode.Size{{W: 64, H: 48, Filter: decode.Lanczos}}}, o)
@@ -482,7 +481,7 @@ func TestRefused(t *testing.T) {
 // on.
 func TestLargeInside(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.ts")
-	debian(t, "-f", "lavfi", "-i", "testsrc=r=5:d=1:s=320x240", "-c:v", "mpeg2video", path)
+	ffmpeg(t, "-f", "lavfi", "-i", "testsrc=r=5:d=1:s=320x240", "-c:v", "mpeg2video", path)
 	src := open(t, path)
 	src.streams[0].Width, src.streams[0].Height = 0, 0
 	got := run(t, src, decode.Outputs{Sizes: []decode.Size{{W: 8, H: 8}}}, Options{MaxPixels: 1000})
@@ -494,7 +493,7 @@ func TestLargeInside(t *testing.T) {
 // TestCloseAnyTime closes in the middle, twice, and after errors.
 func TestCloseAnyTime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.mp4")
-	debian(t, "-f", "lavfi", "-i", "testsrc=r=25:d=1:s=160x120", "-f", "lavfi", "-i", "sine=d=1", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-c:a", "aac", path)
+	ffmpeg(t, "-f", "lavfi", "-i", "testsrc=r=25:d=1:s=160x120", "-f", "lavfi", "-i", "sine=d=1", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-c:a", "aac", path)
 	before := Handles()
 	for stop := 0; stop < 40; stop += 13 {
 		src := open(t, path)
