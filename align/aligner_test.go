@@ -279,3 +279,53 @@ func BenchmarkAll(b *testing.B) {
 		{Cadence: EveryPeriod, Period: 200 * ms, Image: 0, Sound: 0, Window: 22050 * 3},
 	})
 }
+
+// A damaged file may claim that years lie between two packets. The hole is one
+// hole, whatever the cadence, and costs no more than a short one.
+func TestYearsOfNothing(t *testing.T) {
+	const years = 100 * 365 * 24 * time.Hour
+	needs := []Need{
+		{Cadence: EveryPeriod, Period: 10 * ms, Image: -1, Sound: 0, Window: 80},
+		{Cadence: EveryHop, Hop: 40, Image: -1, Sound: 0, Window: 80},
+		{Cadence: EveryHop, Hop: 160, Image: -1, Sound: 0, Window: 80, MinWindow: 80},
+		{Cadence: EveryFrame, Image: 0, Sound: 0, Window: 80},
+		{Cadence: EveryGap, Image: -1, Sound: -1},
+	}
+	for name, units := range map[string]func(m *media) []decode.Unit{
+		"sound": func(m *media) []decode.Unit {
+			return []decode.Unit{m.block(0, 0, 8000, 0, 800), m.block(0, 0, 8000, years, 800)}
+		},
+		"picture": func(m *media) []decode.Unit {
+			return []decode.Unit{m.frame(0, 0, 40*ms, 1), m.block(0, 0, 8000, 0, 800), m.frame(0, years, 40*ms, 2), m.frame(0, years+40*ms, 40*ms, 3)}
+		},
+		"both": func(m *media) []decode.Unit {
+			return []decode.Unit{
+				m.frame(0, 0, 40*ms, 1), m.block(0, 0, 8000, 0, 800), m.frame(0, years, 40*ms, 2), m.block(0, 0, 8000, years, 800),
+				m.frame(0, 2*years, 40*ms, 3), m.block(0, 0, 8000, 2*years, 800),
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := new(media)
+			a, err := New(oneSound, bothStreams, needs, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			got := push(t, a, units(m)...)
+			for _, x := range a.Flush(nil) {
+				got = append(got, describe(x))
+				x.Release()
+			}
+			if d := time.Since(began); d > 2*time.Second {
+				t.Errorf("took %v", d)
+			}
+			if n := len(got); n < 10 || n > 200 {
+				t.Errorf("%d moments", n)
+			}
+			if m.pool.Held() != 0 || a.Held() != 0 {
+				t.Errorf("%d units and %d moments held", m.pool.Held(), a.Held())
+			}
+		})
+	}
+}

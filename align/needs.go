@@ -112,6 +112,10 @@ func (w *want) onGrid(t time.Duration) {
 	}
 }
 
+// skipTo makes the step that follows lead to the first multiple at or after t: a
+// damaged file may claim a hole of years, which must not be walked through.
+func (w *want) skipTo(t time.Duration) { w.grid = max(w.grid, ceil(t, w.Period)-1) }
+
 func (a *Aligner) nextPeriod(w *want) (time.Duration, state) {
 	v := &a.show
 	for {
@@ -180,8 +184,12 @@ func (a *Aligner) unseen(w *want, horizon time.Duration) (time.Duration, state) 
 			return t, wait
 		case n >= s.end && a.audio.ended:
 			return never, none
-		case n < s.end && s.count(n, n+1) == 1:
+		case n >= s.end: // nothing more is to come before low
+			w.skipTo(min(low, horizon))
+		case s.count(n, n+1) == 1:
 			return a.onSound(w, t)
+		default:
+			w.skipTo(min(s.timeOf(s.nextFrom(n)), horizon))
 		}
 	}
 	return never, none
@@ -207,10 +215,11 @@ func (a *Aligner) nextHop(w *want) (time.Duration, state) {
 			if a.audio.ended {
 				return never, none
 			}
-			if a.audioLow(s) < s.timeOf(to) {
+			low := a.audioLow(s)
+			if low < s.timeOf(to) {
 				return key, wait
 			}
-			w.hop++
+			w.skipHop(ingest.Samples(low-s.origin, s.rate) - 1)
 			continue
 		}
 		if s.end < to && a.audioLow(s) < s.timeOf(to) {
@@ -231,8 +240,18 @@ func (a *Aligner) nextHop(w *want) (time.Duration, state) {
 				return key, ready
 			}
 		}
-		w.hop++
+		if n > 0 {
+			w.hop++
+		} else {
+			w.skipHop(s.nextFrom(to))
+		}
 	}
+}
+
+// skipHop moves on to the first window that reaches past sample n, by one window
+// at least.
+func (w *want) skipHop(n int64) {
+	w.hop = max(w.hop+1, (n-int64(w.Window))/int64(w.Hop)+1)
 }
 
 func (a *Aligner) nextGap(w *want) (time.Duration, state) {
