@@ -33,6 +33,7 @@ type cli struct {
 	Annotate annotateCmd `cmd:"" help:"Annotate files, folders, globs, URLs or - (standard input)."`
 	Probe    probeCmd    `cmd:"" help:"Print what the networks would see, a line per moment, without any model."`
 	Doctor   doctorCmd   `cmd:"" help:"Check FFmpeg, ONNX Runtime and the model pack, and say how to mend what is wrong."`
+	Models   modelsCmd   `cmd:"" help:"List, describe, verify and download model packs."`
 
 	ONNXRuntime string           `name:"onnxruntime" placeholder:"PATH" help:"ONNX Runtime's shared library (also SEEHEAR_ONNXRUNTIME)."`
 	LogLevel    string           `name:"log-level" enum:"off,error,warn,info,debug" default:"off" help:"Log on standard error, FFmpeg's messages included: ${enum}."`
@@ -78,7 +79,7 @@ func run(ctx context.Context, args []string, s streams, stop <-chan struct{}) in
 		kong.Bind(s),
 	)
 	if err != nil {
-		fmt.Fprintln(s.err, "seehear:", err)
+		fmt.Fprintln(s.err, "seehear:", oneLine(err.Error()))
 		return exitUsage
 	}
 	k, err := parser.Parse(args)
@@ -86,7 +87,7 @@ func run(ctx context.Context, args []string, s streams, stop <-chan struct{}) in
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintln(s.err, "seehear:", err)
+		fmt.Fprintln(s.err, "seehear:", oneLine(err.Error()))
 		return exitUsage
 	}
 	logger := newLogger(s.err, c.LogLevel)
@@ -99,11 +100,11 @@ func run(ctx context.Context, args []string, s streams, stop <-chan struct{}) in
 		return exitOK
 	case errors.As(err, &e):
 		if e.err != nil {
-			fmt.Fprintln(s.err, "seehear:", e.err)
+			fmt.Fprintln(s.err, "seehear:", oneLine(e.err.Error()))
 		}
 		return e.code
 	default:
-		fmt.Fprintln(s.err, "seehear:", err)
+		fmt.Fprintln(s.err, "seehear:", oneLine(err.Error()))
 		return exitAll
 	}
 }
