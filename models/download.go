@@ -253,7 +253,7 @@ func (d *download) try(ctx context.Context) error {
 	req.Header.Set("Accept-Encoding", "identity") // the bytes that were hashed
 	if d.have > 0 && d.state.Validator == "" {
 		// Nothing would tell whether the rest is of the same file.
-		if err := d.restart(); err != nil {
+		if err = d.restart(); err != nil {
 			return err
 		}
 	}

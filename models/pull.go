@@ -214,7 +214,7 @@ func (e *Entry) install(root *os.Root, dir string, sums map[string]string) error
 	}
 	pack.Dir = dir
 	for i := range pack.Models {
-		if err := pack.open(root, &pack.Models[i]); err != nil {
+		if err = pack.open(root, &pack.Models[i]); err != nil {
 			return err
 		}
 	}

@@ -243,7 +243,7 @@ func TestSecondPullResumes(t *testing.T) {
 	if err != nil || st.Size() == 0 || st.Size() > 200<<10 {
 		t.Fatal(st, err)
 	}
-	if _, err := p.Pull(t.Context(), entry(source(s.URL)), dir); err != nil {
+	if _, err = p.Pull(t.Context(), entry(source(s.URL)), dir); err != nil {
 		t.Fatal(err)
 	}
 	wantFile(t, dir, content)
@@ -255,7 +255,7 @@ func TestSecondPullResumes(t *testing.T) {
 		t.Errorf("%+v, %v, %d requests", out, err, len(s.requests()))
 	}
 	// One that was damaged is fetched again.
-	if err := os.WriteFile(filepath.Join(dir, "model.onnx"), content[1:], 0o600); err != nil {
+	if err = os.WriteFile(filepath.Join(dir, "model.onnx"), content[1:], 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p.Progress = nil
@@ -529,7 +529,7 @@ func TestPullURL(t *testing.T) {
 	_, err = p.PullURL(t.Context(), s.URL+"/a/model.onnx", t.TempDir(), sumOf(nil))
 	wantError(t, t.TempDir(), err, "which is not what you gave")
 	for _, bad := range []string{"", "model.onnx", "ftp://h/model.onnx", "file:///model.onnx", "http://h/", "http://h/..", "http://h/pack.yaml", "http://h/a.part", "https:///x.onnx", "http://h/a%2F..%2Fb%00.onnx"} {
-		if _, err := p.PullURL(t.Context(), bad, dir); err == nil {
+		if _, err = p.PullURL(t.Context(), bad, dir); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}
