@@ -112,7 +112,11 @@ func (a *aac) write(at time.Duration, pcm []float32) error {
 		if at > maxGap {
 			return fmt.Errorf("sound at %v, %v behind what came before", at, ingest.SampleTime(gap, a.in))
 		}
-		if err := a.silence(gap); err != nil {
+		if ingest.SampleTime(gap, a.in) > longSilence {
+			if err := a.skip(at, want); err != nil {
+				return err
+			}
+		} else if err := a.silence(gap); err != nil {
 			return err
 		}
 	case gap < -tol:
@@ -120,6 +124,29 @@ func (a *aac) write(at time.Duration, pcm []float32) error {
 	}
 	a.written += int64(len(pcm) / a.channels)
 	return a.push(pcm)
+}
+
+// longSilence is how much silence is encoded at most. A longer one, such as a
+// damaged stamp may ask for, is left as a gap between stamps, which costs
+// nothing.
+const longSilence = 10 * time.Second
+
+// skip goes on at sample want, without sound up to there: what the resampler
+// still holds is pushed out, the frame in the making is filled up, and the next
+// one has a stamp of its own.
+func (a *aac) skip(at time.Duration, want int64) error {
+	if err := a.silence(int64(a.in) / 10); err != nil {
+		return err
+	}
+	if a.fill > 0 {
+		rest := make([]float32, (aacFrame-a.fill)*a.frame.ChannelLayout().Channels())
+		if err := a.frames(rest); err != nil {
+			return err
+		}
+	}
+	a.pts = ingest.Samples(at, a.codec.ctx.SampleRate())
+	a.written = want
+	return nil
 }
 
 // silence appends n samples of it, a chunk at a time.

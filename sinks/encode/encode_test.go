@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -448,4 +449,48 @@ func BenchmarkWriteFrame(b *testing.B) {
 		i++
 	}
 	w.Abandon()
+}
+
+// TestLongSilence: sound far behind what came before costs no encoded silence,
+// and stands at its place.
+func TestLongSilence(t *testing.T) {
+	for _, rate := range []int{48000, 50000} { // the second is resampled
+		name := filepath.Join(t.TempDir(), "gap.mp4")
+		w, err := Create(name, Options{Rate: rate, Channels: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const far = 20000 * time.Second
+		click := make([]float32, rate)
+		click[rate/2] = 0.9
+		for _, at := range []time.Duration{0, far} {
+			if err := w.WriteSamples(at, click); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(name); err != nil || info.Size() > 200_000 {
+			t.Errorf("%d Hz: %v, %v: the silence was encoded", rate, info, err)
+		}
+		// Each packet with its stamp; the large ones hold the clicks.
+		out := tool(t, "ffprobe", "-v", "error", "-select_streams", "a", "-show_entries", "packet=pts_time,size", "-of", "csv=p=0", name)
+		best := map[bool][2]float64{}
+		for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+			var pts, size float64
+			if _, err := fmt.Sscanf(strings.ReplaceAll(line, ",", " "), "%g %g", &pts, &size); err != nil {
+				t.Fatalf("%q: %v", line, err)
+			}
+			late := pts > far.Seconds()/2
+			if size > best[late][1] {
+				best[late] = [2]float64{pts, size}
+			}
+		}
+		for late, want := range map[bool]float64{false: 0.5, true: far.Seconds() + 0.5} {
+			if got := best[late][0]; math.Abs(got-want) > 0.05 {
+				t.Errorf("%d Hz: the click lies at %v s, want %v", rate, got, want)
+			}
+		}
+	}
 }

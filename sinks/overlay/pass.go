@@ -478,9 +478,16 @@ func (p *pass) block(b *decode.Block) error {
 		return nil
 	}
 	p.progress(at)
+	if next := int64(at / cardStep); time.Duration(next-p.nextCard)*cardStep > longPause {
+		// Nothing is heard for long: the last card stays.
+		p.nextCard, p.meter = next, meter{first: next}
+	}
 	p.meter.add(at, pcm, p.rate, p.channels)
 	return p.cards(p.soundEnd, b.Stamp, at)
 }
+
+// longPause is how long cards go on where there is no sound to draw.
+const longPause = 10 * time.Second
 
 // cards draws the pictures of a source without one, up to end. The stamp and its
 // place tell what holds then.
