@@ -749,6 +749,57 @@ func TestProxy(t *testing.T) {
 	}
 }
 
+// A pull that is killed leaves a part to go on from, and no lock.
+func TestKilledPull(t *testing.T) {
+	if dir := os.Getenv("SEEHEAR_TEST_KILLED"); dir != "" {
+		_, err := (&Puller{}).Pull(t.Context(), entry(source(os.Getenv("SEEHEAR_TEST_ADDRESS"))), dir)
+		t.Fatal("it came to an end: ", err)
+	}
+	begun := make(chan struct{})
+	s, dir := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"a"`)
+		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+		_, _ = w.Write(content[:100<<10])
+		_ = http.NewResponseController(w).Flush()
+		close(begun)
+		<-r.Context().Done()
+	}, honest(content, `"a"`)), t.TempDir()
+	c := exec.Command(os.Args[0], "-test.run=^TestKilledPull$")
+	c.Env = append(os.Environ(), "SEEHEAR_TEST_KILLED="+dir, "SEEHEAR_TEST_ADDRESS="+s.URL)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-begun:
+	case <-time.After(20 * time.Second):
+		t.Fatal(c.Process.Kill(), c.Wait())
+	}
+	part := filepath.Join(dir, "model.onnx.part")
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if st, err := os.Stat(part); err == nil && st.Size() == 100<<10 {
+			break
+		}
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err == nil {
+		t.Fatal("it was not killed")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "model.onnx")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file has the final name: %v", err)
+	}
+	p := hasty(t, filepath.Join(dir, "model.onnx"))
+	p.Log = func(line string) { t.Errorf("it says %s", line) }
+	if _, err := p.Pull(t.Context(), entry(source(s.URL)), dir); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, dir, content)
+	if got := s.requests()[1].Get("Range"); got != "bytes=102400-" {
+		t.Errorf("Range %q", got)
+	}
+}
+
 func FuzzContentRange(f *testing.F) {
 	for _, s := range []string{"bytes 5-9/10", "bytes 5-9/*", "bytes */10", "bytes 9-5/10", "5-9/10", "bytes 5-99999999999999999999/1", ""} {
 		f.Add(s, int64(5))
