@@ -45,8 +45,8 @@ func expand(args []string) []input {
 		info, err := os.Stat(arg)
 		switch {
 		case err == nil && info.IsDir():
-			files, err := mediaIn(arg)
-			if err == nil && len(files) == 0 {
+			var files []string
+			if files, err = mediaIn(arg); err == nil && len(files) == 0 {
 				err = fmt.Errorf("%s: the folder holds no media files", arg)
 			}
 			if err != nil {

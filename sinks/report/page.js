@@ -215,7 +215,7 @@
     if (!s) return;
     box.append(el("h3", "", title));
     if (s.silent) { box.append(el("div", "none", "silence")); return; }
-    for (const [label, p] of s.top.slice(0, 5)) {
+    for (const [label, p] of s.top.slice(0, 5).filter(([, p], i) => !i || p >= 0.005)) {
       const m = el("div", "meter"), i = el("i");
       m.style.setProperty("--p", p);
       m.style.setProperty("--c", colour(label));
@@ -319,6 +319,9 @@
   for (const ev of ["timeupdate", "seeked", "loadedmetadata"]) video.addEventListener(ev, show);
   const tick = () => { if (!video.paused) show(); requestAnimationFrame(tick); };
   if (hasVideo) tick();
+  // report.html#t=12.5 opens at that second.
+  const asked = /^#t=(\d+(\.\d+)?)$/.exec(location.hash);
   setZoom(1);
+  if (asked) seek(Number(asked[1]));
   show();
 })();

@@ -272,14 +272,14 @@ func (s *Sink) render(w io.Writer, data []byte, embed string) error {
 		return err
 	}
 	before, after, found := bytes.Cut(b.Bytes(), []byte(videoMark))
-	if _, err := w.Write(before); err != nil {
+	if _, err = w.Write(before); err != nil {
 		return err
 	}
 	if !found {
 		return nil
 	}
 	if embed != "" {
-		if err := inline(w, embed); err != nil {
+		if err = inline(w, embed); err != nil {
 			return err
 		}
 	}
@@ -293,14 +293,14 @@ func inline(w io.Writer, path string) error {
 		return err
 	}
 	defer f.Close()
-	if _, err := io.WriteString(w, `<script type="text/plain" id="video-data">`); err != nil {
+	if _, err = io.WriteString(w, `<script type="text/plain" id="video-data">`); err != nil {
 		return err
 	}
 	enc := base64.NewEncoder(base64.StdEncoding, w)
-	if _, err := io.Copy(enc, f); err != nil {
+	if _, err = io.Copy(enc, f); err != nil {
 		return err
 	}
-	if err := enc.Close(); err != nil {
+	if err = enc.Close(); err != nil {
 		return err
 	}
 	_, err = io.WriteString(w, "</script>")
