@@ -61,7 +61,7 @@ type ClockStream struct {
 
 // ClockOptions says what a jump is. Zero fields take the defaults.
 type ClockOptions struct {
-	Forward  time.Duration // 10 s; math.MaxInt64 where gaps are real, as in MP4
+	Forward  time.Duration // 10 s; far more where gaps are real, as in MP4
 	Backward time.Duration // 1 s
 	Hold     time.Duration // 5 s
 }

@@ -165,6 +165,13 @@ func TestClock(t *testing.T) {
 			want:    "0 0 0s 0s\n0 0 2h0m0s 2h0m0s\n0 1 2h0m0.04s 2h0m0.04s",
 		},
 		{
+			name:    "years that only damage can claim",
+			opt:     ClockOptions{Forward: 24 * time.Hour},
+			streams: []ClockStream{{Index: 0, Timebase: Timebase{1, 1}, Start: 0}},
+			in:      []pushed{{0, 0, 0, 1}, {0, 4e9, 4e9, 1}, {0, 8e9, 8e9, 1}, {0, 12e9, 12e9, 1}},
+			want:    "0 0 0s 0s\n0 1 1s 1s\n0 2 2s 2s\n0 3 3s 3s",
+		},
+		{
 			name:    "two jumps, one stream lagging through both",
 			streams: []ClockStream{{Index: 0, Timebase: tbms, Start: 0}, {Index: 1, Timebase: tbms, Start: 0}},
 			in: []pushed{
