@@ -53,6 +53,7 @@ func seehearRead(handle C.uintptr_t, id C.int, buf *C.uint8_t, size C.int) C.int
 		n, err := r.stream.Read(b)
 		if n > 0 {
 			r.count += int64(n)
+			s.alive(r)
 			return C.int(n) // an error comes again with the next read
 		}
 		if err != nil {

@@ -20,6 +20,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/seehear/seehear/ingest"
 )
@@ -280,7 +281,8 @@ func (g *gate) openBelow(ctx context.Context, path, name string) (*resource, err
 	if err != nil || !filepath.IsLocal(rel) {
 		return nil, &refusal{name, "it lies outside the folder of the playlist"}
 	}
-	f, err := g.folder.Open(rel)
+	// Without O_NONBLOCK, opening a pipe would wait for its writer.
+	f, err := g.folder.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return nil, plainError(err)

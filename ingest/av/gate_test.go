@@ -13,7 +13,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/seehear/seehear/ingest"
 )
@@ -375,5 +377,35 @@ func TestCredentials(t *testing.T) {
 		if s := ingest.Redact(input); strings.Contains(s, "s3cret") {
 			t.Errorf("%s", s)
 		}
+	}
+}
+
+// A pipe in the folder of a playlist, which nobody writes to, is waited for no
+// longer than anything else.
+func TestPlaylistNamesPipe(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.ts"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "list.m3u8")
+	write(t, list, []byte("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\npipe.ts\n#EXT-X-ENDLIST\n"))
+	opt := DefaultOptions()
+	opt.ReadTimeout = 100 * time.Millisecond
+	done := make(chan error, 1)
+	go func() {
+		s, err := Open(t.Context(), list, opt)
+		if err == nil {
+			_ = s.Close()
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("opened")
+		}
+		t.Log(err)
+	case <-time.After(10 * time.Second):
+		t.Fatal("still waiting")
 	}
 }

@@ -43,6 +43,7 @@ type Source struct {
 	gate    *gate
 	timeout time.Duration // of one Read
 	timed   bool          // reading may have to wait
+	span    time.Duration // of the call that runs
 
 	streams  []ingest.Stream
 	reading  [2]int // indices of the selected streams, -1 for none
@@ -96,6 +97,7 @@ type tail struct {
 
 var (
 	errTimeout = fmt.Errorf("no data in time: %w", os.ErrDeadlineExceeded)
+	errSlow    = fmt.Errorf("nothing to show in time: %w", os.ErrDeadlineExceeded)
 	errSeek    = errors.New("can't seek there")
 )
 
@@ -499,6 +501,8 @@ func (s *Source) readError(ctx context.Context, ret C.int) error {
 		return s.fail(s.entryErr)
 	case ret == C.AVERROR_EOF:
 		return io.EOF
+	case ret == C.AVERROR_EXIT:
+		return s.fail(errSlow)
 	case C.demux_ended(s.c) != 0:
 		s.damaged++
 		return io.EOF
@@ -614,12 +618,22 @@ func (s *Source) begin(ctx context.Context, timeout time.Duration) error {
 	if forget != nil {
 		forget()
 	}
+	s.span = timeout
 	C.demux_deadline(s.c, C.int64_t(timeout))
 	if err := ctx.Err(); err != nil {
 		// It ended while it was being armed; over may have missed it.
 		s.over(ctx)
 	}
 	return nil
+}
+
+// alive puts the deadline off while a file that never waits is being read: the
+// next packet of a selected stream may lie behind gigabytes of others. A demuxer
+// that goes round in circles is given up all the same.
+func (s *Source) alive(r *resource) {
+	if r.instant && r.count/4 <= r.stream.Size() {
+		C.demux_deadline(s.c, C.int64_t(s.span))
+	}
 }
 
 // end disarms what begin armed, so that nothing reaches into the next call.
@@ -720,6 +734,8 @@ func (s *Source) openError(ctx context.Context, ret C.int) error {
 		return s.rootErr
 	case s.entryErr != nil:
 		return s.entryErr
+	case ret == C.AVERROR_EXIT:
+		return errSlow
 	case s.root.count == 0:
 		return errors.New("empty, zero bytes")
 	case s.format == "", s.guessed:
