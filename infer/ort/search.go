@@ -95,7 +95,7 @@ func choose(list []Candidate) (string, error) {
 
 func libraryName() string {
 	if runtime.GOOS == "darwin" {
-		return "libonnxruntime.1.dylib"
+		return "libonnxruntime.dylib"
 	}
 	return "libonnxruntime.so.1"
 }
