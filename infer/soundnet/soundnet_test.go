@@ -279,6 +279,27 @@ func TestHoles(t *testing.T) {
 	}
 }
 
+// A damaged file may claim a hole of years: no place in it takes memory.
+func TestHoleOfYears(t *testing.T) {
+	f := build(t, config(small))
+	pcm := steps(200)
+	const years = 1 << 40 // samples, 35 years
+	near, far := 0, 0
+	for _, e := range infertest.Events(t, f, infertest.Piece{PCM: pcm}, infertest.Piece{At: years, PCM: pcm}) {
+		switch at := int64(e.At / time.Millisecond); {
+		case at < 200:
+			near++
+		case at >= years-44 && at < years+200: // windows reach into the hole
+			far++
+		default:
+			t.Errorf("event at %v", e.At)
+		}
+	}
+	if near < 20 || far < 20 {
+		t.Errorf("%d events in front of the hole, %d behind", near, far)
+	}
+}
+
 func TestSmoothing(t *testing.T) {
 	c := config(small)
 	c.HalfLife = 8 * time.Millisecond // one stride

@@ -52,6 +52,12 @@ func (f *Family) Resolve(_ context.Context, st infer.State, m *align.Moment, out
 	start := ingest.Samples(m.Wave.At-s.origin, f.geo.rate)
 	first := start / int64(f.geo.stride)
 	s.extent = max(s.extent, start+int64(a.hi))
+	var evs []infer.Event
+	if first > s.next+int64(len(s.open)) {
+		// A hole, of years in a damaged file: nothing answers for its places.
+		evs = f.settle(evs, s, first, true)
+		s.next = first
+	}
 	for i, fr := range a.frames {
 		c := candidate{frame: fr, known: true}
 		if f.geo.middle(i) >= float64(a.hi) {
@@ -64,7 +70,7 @@ func (f *Family) Resolve(_ context.Context, st infer.State, m *align.Moment, out
 		}
 		s.offer(first+int64(i), c)
 	}
-	return f.settle(nil, s, first+int64(f.geo.hop/f.geo.stride), false), nil
+	return f.settle(evs, s, first+int64(f.geo.hop/f.geo.stride), false), nil
 }
 
 // offer keeps c for place j if it is better than what is there.
