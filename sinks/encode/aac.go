@@ -21,8 +21,9 @@ const aacFrame = 1024
 // being a gap: stamps of some containers are rounded to milliseconds.
 const slack = 500 * time.Microsecond
 
-// maxGap bounds the silence that one stamp can ask for.
-const maxGap = 48 * time.Hour
+// maxGap bounds the silence that one stamp can ask for: a container tells how long
+// a packet lasts in 31 bits, at 90 kHz at most.
+const maxGap = 6 * time.Hour
 
 // layouts are the channel layouts of the native encoder by number of channels;
 // a source with another number is mixed down to one channel.
@@ -109,10 +110,11 @@ func (a *aac) write(at time.Duration, pcm []float32) error {
 	tol := ingest.Samples(slack, a.in)
 	switch gap := want - a.written; {
 	case gap > tol:
-		if at > maxGap {
-			return fmt.Errorf("sound at %v, %v behind what came before", at, ingest.SampleTime(gap, a.in))
+		silence := ingest.SampleTime(gap, a.in)
+		if silence > maxGap {
+			return fmt.Errorf("sound at %v, %v behind what came before", at, silence)
 		}
-		if ingest.SampleTime(gap, a.in) > longSilence {
+		if silence > longSilence {
 			if err := a.skip(at, want); err != nil {
 				return err
 			}

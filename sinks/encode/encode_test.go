@@ -494,3 +494,22 @@ func TestLongSilence(t *testing.T) {
 		}
 	}
 }
+
+// A long recording with pauses is no error, however far its end is from its
+// start; one pause that no container holds is.
+func TestPauses(t *testing.T) {
+	w, err := Create(filepath.Join(t.TempDir(), "pauses.mp4"), Options{Rate: 8000, Channels: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pcm := make([]float32, 8000)
+	for i := range 12 {
+		if err := w.WriteSamples(time.Duration(i)*5*time.Hour, pcm); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.WriteSamples(70*time.Hour, pcm); err == nil {
+		t.Error("a pause of 15 hours is taken")
+	}
+	w.Abandon()
+}
