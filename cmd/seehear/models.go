@@ -28,6 +28,7 @@ type modelsCmd struct {
 	Info   modelsInfoCmd   `cmd:"" help:"Say all that is known of a pack, of one of its models, or of a published one."`
 	Verify modelsVerifyCmd `cmd:"" help:"Compare every file of a pack with its checksum; of all packs, if none is named."`
 	Pull   modelsPullCmd   `cmd:"" help:"Download a published model, so that --models NAME finds it."`
+	Import importCmd       `cmd:"" help:"Make a pack of a checkpoint that was published for PyTorch, Torch7, TensorFlow or Keras (needs Python)."`
 }
 
 // notUsed marks the published models that no family runs.

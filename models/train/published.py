@@ -593,3 +593,48 @@ def wordmap(words, path):
     m |= {"<unk>": words - 3, "<start>": words - 2, "<end>": words - 1, "<pad>": 0}
     with open(path, "w") as f:
         json.dump(m, f)
+
+
+# --- files for other proofs -------------------------------------------------
+
+
+def write_all(folder):
+    """A small checkpoint of each kind, under its published name. Returns the files
+    of each import."""
+    rng = np.random.default_rng(1)
+
+    def at(name):
+        return f"{folder}/{name}"
+
+    def noise(*shape):
+        return torch.from_numpy(rng.normal(0, 0.3, shape).astype(np.float32))
+
+    net = settle(SoundNet([4, 6, 8, 8, 8, 8, 8], 1000, 401), noise(1, 1, 220000, 1) * 256)
+    soundnet_npy(net, at("sound8.npy"))
+    soundnet_t7(net, at("soundnet8_final.t7"))
+    lvs = settle(LVS(), noise(2, 3, 224, 224), noise(2, 1, 257, 100))
+    torch.save({"model_state_dict": parallel(lvs)}, at("lvs_vggss.tar"))
+    vsl = settle(EZVSL(64), noise(2, 3, 224, 224), noise(2, 1, 257, 100))
+    torch.save({"model": parallel(vsl)}, at("best.pth"))
+    torch.save(settle(torchvision.models.resnet18(), noise(2, 3, 224, 224)).state_dict(), at("resnet18-f37072fd.pth"))
+    voice = settle(VoicePort([4] * 9, 24), noise(2, 2, 257, 320))
+    torch.save(saved(voice), at("ve_conv.pt"))
+    face = settle(FaceDecoder(24, [16, 16], [8, 8, 8, 144], 14, [8, 8, 6, 6, 6]), torch.rand(8, 24))
+    torch.save(saved(face), at("face_decoder.pt"))
+    keras_h5(keras_weights([4] * 9, 24), at("final.h5"))
+    torch.save({"model_state_dict": AST(64, 1, 24).published()}, at("ast.pt"))
+    torch.save(settle(VoiceEmbed([32, 32, 32, 32], 16), noise(2, 64, 1000)).state_dict(), at("voice_embedding.pth"))
+    torch.save(Generator(16, [16, 16, 16, 16, 16]).state_dict(), at("generator.pth"))
+    sat_checkpoint(settle(SATEncoder(), noise(1, 3, 256, 256)), SATDecoder(16, 16, 16, 30), at("BEST_checkpoint.pth.tar"), True)
+    wordmap(30, at("WORDMAP.json"))
+    return [
+        ["soundnet", "sound8.npy"], ["soundnet", "soundnet8_final.t7"], ["lvs", "lvs_vggss.tar"], ["ez-vsl", "best.pth", "resnet18-f37072fd.pth"],
+        ["speech2face", "ve_conv.pt", "face_decoder.pt"], ["speech2face", "final.h5", "face_decoder.pt"], ["speech2face", "ast.pt", "face_decoder.pt"],
+        ["voice2face", "voice_embedding.pth", "generator.pth"], ["show-attend-tell", "BEST_checkpoint.pth.tar", "WORDMAP.json"]]
+
+
+if __name__ == "__main__":
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    for files in write_all(sys.argv[1]):
+        print("\t".join(files))

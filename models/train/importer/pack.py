@@ -21,7 +21,7 @@ class Pack:
         self.folder = pathlib.Path(folder)
         self.name, self.license, self.version, self.fixture = name, license, version, fixture
         if fixture:
-            self.name = "fixture-" + name
+            self.name, self.license = "fixture-" + name, "Apache-2.0 (random weights, their output means nothing)"
         self.worst = 0.0
 
     def path(self, name):
@@ -41,6 +41,8 @@ class Pack:
 
     def write(self, family, card, **model):
         """Writes card and manifest. Graphs and labels are names of files."""
+        if self.fixture:
+            card = f"# {self.name}\n\nRandom weights, imported as if they were published ones, for tests. What they say means\nnothing.\n"
         self.path("CARD.md").write_text(card.strip() + "\n", encoding="utf-8")
         for kind in ("graphs", "labels"):
             if kind in model:
