@@ -1,6 +1,6 @@
 # Each target works on a bare Debian 12 or 13 with Go, git and make: .ci/env
 # installs FFmpeg and ONNX Runtime first where they are missing.
-.PHONY: help deps build run test bench fuzz lint proof fresh clean
+.PHONY: help deps build run test test-models bench fuzz lint proof fresh clean
 .DEFAULT_GOAL := help
 
 INPUT  ?= docs/demo/demo.mp4
@@ -28,6 +28,10 @@ test: ## all tests, with the race detector
 	@$(ENV) go vet ./...
 	@$(ENV) go test -race -timeout 15m ./...
 
+test-models: ## prove the importers of published checkpoints (Python, PyTorch)
+	@python=$$(models/train/venv) && "$$python" -W ignore models/train/test_import.py && \
+		PYTHON=$$python $(ENV) go test -tags models -run TestImportForReal -count 1 -timeout 20m ./cmd/seehear
+
 bench: build ## speed and memory as ratios against ffmpeg, and Go benchmarks
 	@$(ENV) go test -run '^$$' -bench . -benchmem ./...
 	@$(ENV) go test -tags bench -run TestRatios -v -count 1 -timeout 30m ./cmd/seehear
@@ -38,7 +42,7 @@ fuzz: ## each fuzz target for FUZZ (20s)
 lint: ## vet, staticcheck and the rest, with the arrows between packages
 	@$(ENV) .ci/lint
 
-proof: build ## the long proofs: a 60-minute file, memory, every clip
+proof: build ## the long proofs: an hour of media, peak memory
 	@$(ENV) go test -tags proof -run "TestPeakMemory|TestSixtyMinutes" -v -count 1 -timeout 60m ./cmd/seehear
 
 fresh: ## make run and make test in bare Debian 12 and 13 roots (needs root, debootstrap)
