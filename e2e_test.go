@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -142,6 +143,32 @@ func TestGroundTruth(t *testing.T) {
 	}
 	if n := av.Handles() + ffmpeg.Handles(); n != 0 {
 		t.Errorf("%d handles of C memory left", n)
+	}
+}
+
+// A file that is cut off gives what it holds, and says that it is not all.
+func TestTruncated(t *testing.T) {
+	whole, err := os.ReadFile("ingest/mediatest/testdata/clips/webm-av1.webm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(b []byte) sinks.Summary {
+		name := filepath.Join(t.TempDir(), "clip.webm")
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		sum, err := seehear.Run(t.Context(), seehear.Pipeline{Open: opener(name), Source: name, Cuts: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	all, part := run(whole), run(whole[:len(whole)/2])
+	if all.Truncated || all.Missing != 0 || all.Damaged != 0 {
+		t.Errorf("of the whole file: %+v", all)
+	}
+	if lacks := all.Duration - part.Duration; !part.Truncated || (part.Missing-lacks).Abs() > 100*time.Millisecond || part.Frames >= all.Frames {
+		t.Errorf("of half of it: %+v, %v shorter", part, lacks)
 	}
 }
 

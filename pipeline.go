@@ -215,7 +215,7 @@ func (r *run) writable() error {
 
 // end closes the reader and the sinks, each once, and says how the run went.
 func (r *run) end(err error, soft bool, drops int64) (sinks.Summary, error) {
-	decoded, aligned := r.reader.Stats(), r.aligner.Stats()
+	damage, decoded, aligned := r.reader.Damage(), r.reader.Stats(), r.aligner.Stats()
 	if errors.Is(err, errNoSink) {
 		err = nil
 	}
@@ -244,7 +244,7 @@ func (r *run) end(err error, soft bool, drops int64) (sinks.Summary, error) {
 		if whole == nil && soft {
 			whole = errSoft
 		}
-		sum := account(decoded, aligned, whole)
+		sum := account(damage, decoded, aligned, whole)
 		sum.Moments, sum.Events, sum.Drops = r.moments, r.events, drops
 		return sum
 	}

@@ -101,12 +101,12 @@ func Run(ctx context.Context, p Pipeline) (sinks.Summary, error) {
 	pl := fold(&p)
 	reader, err := p.Open(ctx, pl.outputs)
 	if err != nil {
-		return account(decode.Stats{}, align.Stats{}, err), err
+		return account(ingest.Damage{}, decode.Stats{}, align.Stats{}, err), err
 	}
 	aligner, err := align.New(pl.outputs, reader.Streams(), pl.needs, p.Align)
 	if err != nil {
 		err = join(fmt.Errorf("seehear: %w", err), reader.Close())
-		return account(decode.Stats{}, align.Stats{}, err), err
+		return account(ingest.Damage{}, decode.Stats{}, align.Stats{}, err), err
 	}
 	inner, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -119,21 +119,22 @@ func Run(ctx context.Context, p Pipeline) (sinks.Summary, error) {
 		return r.do()
 	}
 	r.in.close()
-	stats := reader.Stats()
+	damage, stats := reader.Damage(), reader.Stats()
 	if errors.Is(err, errSoft) {
-		sum := account(stats, aligner.Stats(), err)
+		sum := account(damage, stats, aligner.Stats(), err)
 		return sum, reader.Close()
 	}
 	err = join(err, reader.Close())
-	return account(stats, aligner.Stats(), err), err
+	return account(damage, stats, aligner.Stats(), err), err
 }
 
-// account fills a summary with what reading and aligning counted.
-func account(d decode.Stats, a align.Stats, err error) sinks.Summary {
+// account fills a summary with what reading, decoding and aligning counted.
+func account(m ingest.Damage, d decode.Stats, a align.Stats, err error) sinks.Summary {
 	sum := sinks.Summary{
 		Complete: err == nil,
 		Frames:   d.Frames, Samples: d.Samples, Errors: d.Errors,
 		Duration: a.End, Segs: a.Segs, MissingAudio: a.MissingAudio,
+		Truncated: m.Truncated, Missing: m.Missing, Damaged: int64(m.Entries + m.Places),
 	}
 	if err != nil {
 		sum.Error = ingest.Redact(err.Error())

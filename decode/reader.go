@@ -28,6 +28,14 @@ func (r *Reader) Live() bool { return r.src.Live() }
 // Stats returns the decoder's counts so far.
 func (r *Reader) Stats() Stats { return r.dec.Stats() }
 
+// Damage returns what the source lacks, as far as it can tell.
+func (r *Reader) Damage() ingest.Damage {
+	if d, ok := r.src.(ingest.Damaged); ok {
+		return d.Damage()
+	}
+	return ingest.Damage{}
+}
+
 // Read appends the next units to dst, at least one, and returns io.EOF once
 // everything was delivered. If reading fails, what was already read is decoded
 // and delivered first, and the error comes with the units of the drained

@@ -137,6 +137,26 @@ type Source interface {
 	Close() error
 }
 
+// Damage is what an input lacks of what it claims to hold, or what could not be
+// read of it.
+type Damage struct {
+	// Entries of a playlist that could not be read.
+	Entries int
+	// Places that the demuxer could not make packets of.
+	Places int
+	// Packets of streams that appeared after the input was opened, which are
+	// not read.
+	Late int
+	// Truncated says that the input ends early: its last packet is incomplete,
+	// or by Missing less is there than the container states.
+	Truncated bool
+	Missing   time.Duration
+}
+
+// Damaged is a [Source] that can tell what was missing: all of it once Read has
+// returned io.EOF.
+type Damaged interface{ Damage() Damage }
+
 // ErrNoMedia says that the input was opened and holds neither picture nor sound
 // that can be decoded.
 var ErrNoMedia = errors.New("holds no audio or video")

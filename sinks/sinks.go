@@ -53,4 +53,9 @@ type Summary struct {
 	MissingAudio time.Duration
 	Errors       int64 // packets that did not decode
 	Drops        int64 // moments and events dropped; 0 offline
+	// Truncated says that the source ends early, by Missing less than its
+	// container states, and Damaged how many places of it could not be read.
+	Truncated bool
+	Missing   time.Duration
+	Damaged   int64
 }

@@ -370,22 +370,12 @@ func (s *Source) Duration() time.Duration { return s.duration }
 // Format returns FFmpeg's name of the container's format.
 func (s *Source) Format() string { return s.format }
 
-// Damage is what was missing in an input, complete once Read has returned io.EOF.
-type Damage struct {
-	// Entries of a playlist that could not be read.
-	Entries int
-	// Places that the demuxer could not make packets of.
-	Places int
-	// Packets of streams that appeared after the input was opened, which are
-	// not read.
-	Late int
-	// Truncated says that the input ends early: its last packet is incomplete,
-	// or by Missing less is there than the container states.
-	Truncated bool
-	Missing   time.Duration
-}
+// Damage is [ingest.Damage].
+type Damage = ingest.Damage
 
-// Damage returns what was missing so far.
+var _ ingest.Damaged = (*Source)(nil)
+
+// Damage returns what was missing so far (see [ingest.Damaged]).
 func (s *Source) Damage() Damage {
 	s.run.Lock()
 	defer s.run.Unlock()

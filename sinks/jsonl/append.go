@@ -352,6 +352,11 @@ func appendSummary(b []byte, s *sinks.Summary) []byte {
 	o.seconds("missing_audio", s.MissingAudio)
 	o.num("errors", s.Errors)
 	o.num("drops", s.Drops)
+	o.flag("truncated", s.Truncated)
+	if s.Missing != 0 {
+		o.seconds("missing", s.Missing)
+	}
+	o.numIf("damaged", s.Damaged)
 	o.end()
 	o.end()
 	return append(o.b, '\n')

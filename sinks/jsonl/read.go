@@ -273,6 +273,9 @@ func parseSummary(b []byte) (*sinks.Summary, error) {
 		MissingAudio seconds `json:"missing_audio"`
 		Errors       int64   `json:"errors"`
 		Drops        int64   `json:"drops"`
+		Truncated    bool    `json:"truncated"`
+		Missing      seconds `json:"missing"`
+		Damaged      int64   `json:"damaged"`
 	}
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, err
@@ -281,6 +284,7 @@ func parseSummary(b []byte) (*sinks.Summary, error) {
 		Complete: s.Complete, Error: s.Error, Duration: time.Duration(s.Duration), Segs: s.Segs,
 		Frames: s.Frames, Samples: s.Samples, Moments: s.Moments, Events: s.Events,
 		MissingAudio: time.Duration(s.MissingAudio), Errors: s.Errors, Drops: s.Drops,
+		Truncated: s.Truncated, Missing: time.Duration(s.Missing), Damaged: s.Damaged,
 	}, nil
 }
 
