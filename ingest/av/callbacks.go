@@ -52,7 +52,12 @@ func seehearRead(handle C.uintptr_t, id C.int, buf *C.uint8_t, size C.int) C.int
 	for range 100 {
 		n, err := r.stream.Read(b)
 		if n > 0 {
-			r.count += int64(n)
+			if r.took(b[:n]) {
+				s.lists += int64(n)
+				if r.count > maxPlaylist || s.clock == nil && s.lists > maxPlaylist {
+					return C.int(s.failed(&refusal{r.location, "a playlist of more than 16 MiB"}, r.root))
+				}
+			}
 			s.alive(r)
 			return C.int(n) // an error comes again with the next read
 		}

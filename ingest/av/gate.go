@@ -82,7 +82,26 @@ type resource struct {
 	root     bool
 	instant  bool  // reading never waits
 	count    int64 // bytes read
+	head     []byte
 	shut     bool
+}
+
+// A playlist costs many times its bytes in memory, and a server can go on with
+// one for ever: maxPlaylist bounds each, and all together while an input is being
+// opened.
+const (
+	maxPlaylist  = 16 << 20
+	playlistMark = "#EXTM3U" // without it at the very start, libavformat takes nothing for a playlist
+)
+
+// took counts the bytes b, which were read, and reports whether the resource is a
+// playlist.
+func (r *resource) took(b []byte) bool {
+	if room := len(playlistMark) - len(r.head); room > 0 {
+		r.head = append(r.head, b[:min(room, len(b))]...)
+	}
+	r.count += int64(len(b))
+	return string(r.head) == playlistMark
 }
 
 func (r *resource) close() error {

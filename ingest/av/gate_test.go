@@ -409,3 +409,39 @@ func TestPlaylistNamesPipe(t *testing.T) {
 		t.Fatal("still waiting")
 	}
 }
+
+// A server that never ends a playlist gets neither time nor memory for it, be it
+// the input or a playlist that the input names.
+func TestEndlessPlaylist(t *testing.T) {
+	lines := []byte(strings.Repeat("#EXTINF:1,\n"+strings.Repeat("s", 1000)+".ts\n", 64))
+	n := internet{handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/main.m3u8" {
+			fmt.Fprint(w, "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nendless.m3u8\n")
+			return
+		}
+		fmt.Fprint(w, "#EXTM3U\n#EXT-X-TARGETDURATION:1\n")
+		for {
+			if _, err := w.Write(lines); err != nil {
+				return
+			}
+		}
+	})}
+	opt := n.options(t)
+	for _, name := range []string{"endless.m3u8", "main.m3u8"} {
+		s, err := Open(t.Context(), "http://media.example/"+name, opt)
+		if err == nil {
+			_ = s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "playlist of more than 16 MiB") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestSubtitlesAlone(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.vtt")
+	write(t, name, []byte("WEBVTT\n\n00:00.000 --> 00:01.000\nhello\n"))
+	if _, err := Open(t.Context(), name, DefaultOptions()); !errors.Is(err, ingest.ErrNoMedia) {
+		t.Error(err)
+	}
+}

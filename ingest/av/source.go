@@ -70,6 +70,7 @@ type Source struct {
 	refused   error // what the gate did not let through
 	entryErr  error // why an entry of a playlist could not be read
 	lost      int
+	lists     int64 // bytes of playlists that were read
 	damaged   int
 	known     int // streams when it was opened
 	late      int
@@ -165,6 +166,9 @@ func (s *Source) demux(ctx context.Context) error {
 	}
 	s.guessed = score <= C.AVPROBE_SCORE_EXTENSION
 	s.format = C.GoString(name)
+	if s.format == "webvtt" { // known for what a playlist names, and read whole
+		return ingest.ErrNoMedia
+	}
 	if !knownFormat(s.format) {
 		return fmt.Errorf("not a media file that FFmpeg can read (it looks like %s)", s.format)
 	}
