@@ -14,6 +14,7 @@ import (
 	"github.com/seehear/seehear/infer/soundnet"
 	"github.com/seehear/seehear/infer/speech"
 	"github.com/seehear/seehear/infer/speech2face"
+	"github.com/seehear/seehear/infer/sync"
 	"github.com/seehear/seehear/models"
 )
 
@@ -23,6 +24,7 @@ type familyFlags struct {
 	Faces        bool    `help:"Illustrate voices as faces: a statistical illustration, never a likeness."`
 	CaptionEvery string  `name:"caption-every" default:"scene" placeholder:"frame|scene|2s" help:"When to caption (${default}: at cuts, and every 10 s where the picture has changed)."`
 	Beam         int     `default:"0" placeholder:"N" help:"Beam width of captions; 1 is greedy, 0 the model's own."`
+	Localize     string  `default:"" enum:",semantic,sync,both" placeholder:"semantic|sync|both" help:"How to find what sounds: by what it looks like (semantic, needs a model), by what moves with the sound (sync, needs none), or both, each drawn in its own colours. By default both, and neither with --models none, where only --localize sync turns it on."`
 	LocalizeFPS  float64 `name:"localize-fps" default:"5" placeholder:"N" help:"Heat maps per second of media (${default})."`
 	SoundsTop    int     `name:"sounds-top" default:"5" placeholder:"N" help:"Classes reported per head (${default})."`
 	Threads      int     `name:"ort-threads" default:"1" placeholder:"N" help:"Threads of ONNX Runtime within one operator (${default}); inputs and moments run side by side anyway."`
@@ -38,11 +40,18 @@ type network struct {
 }
 
 // load opens the pack's graphs and makes a family of each of its models. With
-// --models none there are none, and ONNX Runtime is not touched.
+// --models none there are none, and ONNX Runtime is not touched; what needs no
+// model runs then only if it is asked for by name.
 func (f familyFlags) load(library string) (net *network, err error) {
 	net = &network{}
 	if f.Models == "none" {
-		return net, nil
+		switch f.Localize {
+		case "":
+			return net, nil
+		case "sync", "both":
+			return net, net.sync(f.LocalizeFPS)
+		}
+		return nil, fmt.Errorf("--localize %s needs a model, and --models none has none", f.Localize)
 	}
 	dir, err := findPack(f.Models)
 	if err != nil {
@@ -68,7 +77,7 @@ func (f familyFlags) load(library string) (net *network, err error) {
 	}
 	var gate, face *loaded
 	for _, m := range net.pack.Models {
-		if m.Family == "speech2face" && !f.Faces {
+		if m.Family == "speech2face" && !f.Faces || m.Family == "localize" && f.Localize == "sync" {
 			continue
 		}
 		l, err := net.open(m, f.Threads)
@@ -105,7 +114,22 @@ func (f familyFlags) load(library string) (net *network, err error) {
 			return nil, fmt.Errorf("models: %s: %w", dir, err)
 		}
 	}
+	if f.Localize != "semantic" {
+		if err := net.sync(f.LocalizeFPS); err != nil {
+			return nil, err
+		}
+	}
 	return net, nil
+}
+
+// sync adds the localization that needs no model.
+func (n *network) sync(fps float64) error {
+	family, err := sync.New(sync.Config{FPS: fps})
+	if err != nil {
+		return err
+	}
+	n.add(family)
+	return nil
 }
 
 // speech adds the speech gate, which hands what it finds to the faces, if they
