@@ -134,6 +134,7 @@ func account(m ingest.Damage, d decode.Stats, a align.Stats, err error) sinks.Su
 		Complete: err == nil,
 		Frames:   d.Frames, Samples: d.Samples, Errors: d.Errors,
 		Duration: a.End, Segs: a.Segs, MissingAudio: a.MissingAudio,
+		LateFrames: a.LateFrames, LateSamples: a.LateSamples,
 		Truncated: m.Truncated, Missing: m.Missing, Damaged: int64(m.Entries + m.Places),
 	}
 	if err != nil {

@@ -58,4 +58,7 @@ type Summary struct {
 	Truncated bool
 	Missing   time.Duration
 	Damaged   int64
+	// LateFrames and LateSamples (at the rate they were made for) were left out
+	// because their stamps went back or lay far behind the other stream's.
+	LateFrames, LateSamples int64
 }

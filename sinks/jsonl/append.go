@@ -357,6 +357,8 @@ func appendSummary(b []byte, s *sinks.Summary) []byte {
 		o.seconds("missing", s.Missing)
 	}
 	o.numIf("damaged", s.Damaged)
+	o.numIf("late_frames", s.LateFrames)
+	o.numIf("late_samples", s.LateSamples)
 	o.end()
 	o.end()
 	return append(o.b, '\n')

@@ -276,6 +276,8 @@ func parseSummary(b []byte) (*sinks.Summary, error) {
 		Truncated    bool    `json:"truncated"`
 		Missing      seconds `json:"missing"`
 		Damaged      int64   `json:"damaged"`
+		LateFrames   int64   `json:"late_frames"`
+		LateSamples  int64   `json:"late_samples"`
 	}
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, err
@@ -285,6 +287,7 @@ func parseSummary(b []byte) (*sinks.Summary, error) {
 		Frames: s.Frames, Samples: s.Samples, Moments: s.Moments, Events: s.Events,
 		MissingAudio: time.Duration(s.MissingAudio), Errors: s.Errors, Drops: s.Drops,
 		Truncated: s.Truncated, Missing: time.Duration(s.Missing), Damaged: s.Damaged,
+		LateFrames: s.LateFrames, LateSamples: s.LateSamples,
 	}, nil
 }
 

@@ -107,7 +107,7 @@ func Summary() sinks.Summary {
 	return sinks.Summary{
 		Complete: true, Duration: 4 * time.Second, Segs: 2, Frames: 100, Samples: 192000, Moments: 100,
 		Events: int64(len(Events())), MissingAudio: 120 * time.Millisecond,
-		Truncated: true, Missing: 1500 * time.Millisecond, Damaged: 2,
+		Truncated: true, Missing: 1500 * time.Millisecond, Damaged: 2, LateFrames: 3, LateSamples: 400,
 	}
 }
 
