@@ -35,6 +35,9 @@ import (
 // the streams interleave. That is also why a frame with no other within MaxLag
 // behind it counts like the last one.
 //
+// Frames are large, and damaged stamps may put any number of them into MaxLag: once
+// maxFrames wait for the sound, it is taken to have nothing for the oldest of them.
+//
 // Across a jump the same holds: the aligner finishes a Seg before it begins the
 // next. Units of later Segs wait; once they span more than MaxLag or maxSegs,
 // the Seg is finished without the stream that still owes its end.
@@ -46,6 +49,7 @@ const (
 	defaultLag       = 10 * time.Second
 	defaultTolerance = 50 * time.Millisecond
 	maxSegs          = 16
+	maxFrames        = 1024 // 10 s of the fastest films
 )
 
 // track is what is common to both streams.
@@ -75,9 +79,10 @@ type Aligner struct {
 	sounds  []sound
 	gaps    gaps
 	wants   []want
-	jumped  bool // some Seg before this one held something
-	flushed bool // no unit follows
-	spent   bool // there is no later Seg
+	floor   time.Duration // of the sound's watermark; see maxFrames
+	jumped  bool          // some Seg before this one held something
+	flushed bool          // no unit follows
+	spent   bool          // there is no later Seg
 
 	stats Stats
 }
@@ -250,7 +255,7 @@ func (a *Aligner) accept(u decode.Unit) {
 // ahead reports whether the units that wait lie so far ahead of this Seg that the
 // other stream must not hold it open.
 func (a *Aligner) ahead(t *track) bool {
-	return t.pending.len() > 0 && (t.span > a.opt.MaxLag || stampOf(*t.pending.last()).Seg-a.seg > maxSegs)
+	return t.pending.len() > 0 && (t.span > a.opt.MaxLag || t == &a.video && t.pending.len() > maxFrames || stampOf(*t.pending.last()).Seg-a.seg > maxSegs)
 }
 
 func stampOf(u decode.Unit) ingest.Stamp {
@@ -365,7 +370,7 @@ func (a *Aligner) nextSeg() {
 
 // begin resets what belongs to one Seg.
 func (a *Aligner) begin() {
-	a.closed = false
+	a.closed, a.floor = false, always
 	a.video.ended, a.audio.ended = !a.video.present || a.spent, !a.audio.present || a.spent
 	a.show.reset()
 	a.gaps.reset()
@@ -464,5 +469,27 @@ func (a *Aligner) audioBound() time.Duration {
 	if !a.show.started {
 		return always
 	}
-	return a.show.newest - a.opt.MaxLag
+	return max(a.floor, a.show.newest-a.opt.MaxLag)
+}
+
+// crowd raises the sound's watermark for the sake of the oldest frame if too many
+// wait for it.
+func (a *Aligner) crowd() {
+	v := &a.show
+	if v.frames.len() <= maxFrames {
+		return
+	}
+	at := v.frames.at(0).frame.At
+	for i := range a.wants {
+		w := &a.wants[i]
+		if !w.onFrames() || w.Window == 0 {
+			continue
+		}
+		end := w.windowEnd(at, a.sounds[w.Sound].rate)
+		if !a.sounds[w.Sound].started {
+			end += a.opt.MaxLag // see ready
+		}
+		a.floor = max(a.floor, end)
+	}
+	a.floor = max(a.floor, at+1)
 }

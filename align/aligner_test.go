@@ -329,3 +329,47 @@ func TestYearsOfNothing(t *testing.T) {
 		})
 	}
 }
+
+// Stamps that crowd a whole film into the time that one stream may lag do not
+// make the aligner hold the film.
+func TestCrowd(t *testing.T) {
+	for _, sound := range []bool{false, true} {
+		m := new(media)
+		needs := []Need{
+			{Cadence: EveryFrame, Image: 0, Sound: 0, Window: 8000},
+			{Cadence: EveryPeriod, Period: 10 * ms, Image: 0, Sound: 0, Window: 80},
+			{Cadence: EveryCut, Image: 0, Sound: -1},
+			{Cadence: EveryGap, Image: -1, Sound: -1},
+		}
+		a, err := New(oneSound, bothStreams, needs, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, most := 0, int64(0)
+		if sound {
+			n += len(push(t, a, m.block(0, 0, 8000, 0, 80)))
+		}
+		for i := range 5000 {
+			n += len(push(t, a, m.frame(0, time.Duration(i)*100*time.Microsecond, 0, byte(i))))
+			most = max(most, m.pool.Held())
+		}
+		n += len(push(t, a, m.block(0, 0, 8000, 10*ms, 800), m.block(0, 0, 8000, 40*time.Second, 800)))
+		for i := range 5000 { // of the next Seg, while the sound owes the end of this one
+			n += len(push(t, a, m.frame(1, 50*time.Second+time.Duration(i)*100*time.Microsecond, 0, byte(i))))
+			most = max(most, m.pool.Held())
+		}
+		for _, x := range a.Flush(nil) {
+			n++
+			x.Release()
+		}
+		if most > maxFrames+10 {
+			t.Errorf("sound %t: %d units held", sound, most)
+		}
+		if n < 10000 || a.Stats().LateFrames != 0 {
+			t.Errorf("sound %t: %d moments, %+v", sound, n, a.Stats())
+		}
+		if m.pool.Held() != 0 || a.Held() != 0 {
+			t.Errorf("sound %t: %d units and %d moments held", sound, m.pool.Held(), a.Held())
+		}
+	}
+}

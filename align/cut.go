@@ -17,11 +17,12 @@ import (
 //
 // The threshold is the largest of a floor and a multiple of the median distance
 // of the last frames and of the distance to the next one, so that wild motion,
-// noise, or a test pattern that changes with every frame raises it. And a cut must last: a frame counts only if each
-// of the lookBack frames in front differs from it and from the lookAhead frames
-// behind it. That rules out flashes and single damaged frames of up to lookAhead
-// frames in length, and costs lookAhead frames of delay. Of two cuts closer
-// together than that, none is found. Fades and dissolves are no hard cuts.
+// noise, or a test pattern that changes with every frame raises it. And a cut must
+// last: a frame counts only if each of the lookBack frames in front differs from
+// it and from the lookAhead frames behind it. That rules out flashes and single
+// damaged frames of up to lookAhead frames in length, and costs lookAhead frames
+// of delay. Of two cuts closer together than that, none is found. Fades and
+// dissolves are no hard cuts.
 const (
 	side      = 16 // cells of a thumbnail, each way
 	reach     = 2  // shifts that are tried, in cells, each way

@@ -85,6 +85,7 @@ func (a *Aligner) takeFrame(f *decode.Frame) {
 	}
 	v.newest, v.lastDur, v.until = f.At, max(0, f.Dur), max(v.until, f.At)
 	v.frames.push(shown{frame: f})
+	a.crowd()
 	a.settle()
 }
 
