@@ -119,7 +119,7 @@ type Heatmap struct {
 	W      int     `json:"w"`
 	H      int     `json:"h"`
 	Grid   []byte  `json:"grid"`            // row by row, base64 in JSON
-	Peak   float64 `json:"peak"`            // highest cosine before scaling
+	Peak   float64 `json:"peak"`            // highest cosine, or correlation, before scaling
 	X      float64 `json:"x"`               // place of the peak, 0..1 from the left
 	Y      float64 `json:"y"`               // and from the top
 	Gated  string  `json:"gated,omitempty"` // "silence" or "confidence": the grid is all zero

@@ -2,6 +2,24 @@ package overlay
 
 import "math"
 
+// layer is a way of finding what sounds: each has its own maps and colours, and
+// where both hold, both are drawn.
+type layer int
+
+const (
+	looks  layer = iota // what looks like what is heard
+	moves               // what moves with it
+	layers int   = iota
+)
+
+// layerOf returns the layer of a method.
+func layerOf(method string) layer {
+	if method == "sync" {
+		return moves
+	}
+	return looks
+}
+
 // heat is a heat map that is to be drawn: its grid lies in the spool.
 type heat struct {
 	at   int64
@@ -11,19 +29,31 @@ type heat struct {
 	grid []byte  // once it is loaded
 }
 
-// anchors of the colours of a heat map, from weak to strong: lightness rises all
-// the way, so that it reads the same in grey and to colour-blind eyes.
-var anchors = [...][3]float64{
-	{46, 16, 101}, {106, 24, 132}, {171, 39, 118}, {224, 72, 84}, {248, 127, 44}, {254, 190, 60}, {255, 246, 158},
+// anchors of the colours of each layer's heat maps, from weak to strong: lightness
+// rises all the way, so that they read the same in grey and to colour-blind eyes.
+// What looks like the sound goes from violet to yellow, what moves with it from
+// blue to a light green.
+var anchors = [layers][7][3]float64{
+	looks: {{46, 16, 101}, {106, 24, 132}, {171, 39, 118}, {224, 72, 84}, {248, 127, 44}, {254, 190, 60}, {255, 246, 158}},
+	moves: {{8, 29, 88}, {12, 66, 128}, {10, 104, 150}, {16, 142, 158}, {38, 180, 150}, {104, 216, 146}, {206, 250, 190}},
 }
 
 // shade is one entry of the table: the colour already multiplied by its opacity,
 // and what is left of the picture, of 256.
 type shade struct{ r, g, b, keep uint32 }
 
-// shades is the colour table by strength. Opacity grows with strength, and 0 is
-// not drawn.
-var shades = func() (t [256]shade) {
+// shades is the colour table of a layer by strength. Opacity grows with strength,
+// and 0 is not drawn.
+type shades [256]shade
+
+var tables = func() (t [layers]shades) {
+	for l := range t {
+		t[l] = shadesOf(anchors[l][:])
+	}
+	return t
+}()
+
+func shadesOf(anchors [][3]float64) (t shades) {
 	for v := 1; v < len(t); v++ {
 		x := float64(v) / 255
 		i := min(int(x*float64(len(anchors)-1)), len(anchors)-2)
@@ -37,7 +67,7 @@ var shades = func() (t [256]shade) {
 		t[v] = shade{c(0), c(1), c(2), uint32(256*(1-alpha) + 0.5)}
 	}
 	return t
-}()
+}
 
 // heatmap blends grids into pictures of one size. A grid's cells cover the
 // picture; between their centres the strength is interpolated.
@@ -85,9 +115,11 @@ func place(x, w, cells int) (int, uint16) {
 	return i, uint16((g-float64(i))*256 + 0.5)
 }
 
-// draw blends a grid into rgb, which is w by h. Cells of strength 0 cost nothing.
-func (m *heatmap) draw(rgb []byte, w, h int, grid []byte, gw, gh int) {
+// draw blends a grid into rgb, which is w by h, in the colours of a layer. Cells
+// of strength 0 cost nothing.
+func (m *heatmap) draw(rgb []byte, w, h int, of layer, grid []byte, gw, gh int) {
 	m.fit(w, h, gw, gh)
+	table := &tables[of]
 	for y := range h {
 		top, fy := place(y, h, gh)
 		a := grid[top*gw:][:gw]
@@ -112,7 +144,7 @@ func (m *heatmap) draw(rgb []byte, w, h int, grid []byte, gw, gh int) {
 			d := r - l
 			px := line[3*c.from : 3*c.to]
 			for _, f := range m.frac[c.from:c.to] {
-				s := &shades[uint8((l*256+d*int32(f))>>16)]
+				s := &table[uint8((l*256+d*int32(f))>>16)]
 				if s.keep != 0 {
 					px[0] = uint8((s.r + uint32(px[0])*s.keep) >> 8)
 					px[1] = uint8((s.g + uint32(px[1])*s.keep) >> 8)

@@ -153,7 +153,7 @@ type Sink struct {
 	err    error
 
 	spool    spool
-	heats    []mark[heat]
+	heats    [layers][]mark[heat]
 	captions []mark[string]
 	sounds   []mark[heard]
 	speech   []mark[int]
@@ -230,7 +230,9 @@ func (s *Sink) Close(ctx context.Context, sum sinks.Summary) error {
 	if s.err != nil || !s.needsPass() {
 		return s.err
 	}
-	sortMarks(s.heats)
+	for _, m := range s.heats {
+		sortMarks(m)
+	}
 	sortMarks(s.captions)
 	sortMarks(s.sounds)
 	sortMarks(s.speech)
@@ -247,7 +249,12 @@ func (s *Sink) Close(ctx context.Context, sum sinks.Summary) error {
 
 func (s *Sink) needsPass() bool {
 	return s.cfg.Open != nil &&
-		(len(s.cfg.Videos) > 0 || s.cfg.ThumbWidth > 0 || s.cfg.Heatmaps != NoPictures && len(s.heats) > 0)
+		(len(s.cfg.Videos) > 0 || s.cfg.ThumbWidth > 0 || s.cfg.Heatmaps != NoPictures && s.heated())
+}
+
+// heated reports whether there are heat maps of any kind.
+func (s *Sink) heated() bool {
+	return slices.ContainsFunc(s.heats[:], func(m []mark[heat]) bool { return len(m) > 0 })
 }
 
 // keepHeat keeps a heat map if anything is to be drawn with it.
@@ -268,7 +275,8 @@ func (s *Sink) keepHeat(ev infer.Event, p *infer.Heatmap) error {
 			return err
 		}
 	}
-	s.heats = append(s.heats, markOf(ev, time.Second, h))
+	l := layerOf(p.Method)
+	s.heats[l] = append(s.heats[l], markOf(ev, time.Second, h))
 	return nil
 }
 

@@ -292,6 +292,41 @@ func TestDraws(t *testing.T) {
 	}
 }
 
+// Of two maps at one time, each is drawn in its own colours, also where the other
+// one is gated.
+func TestDrawsBothWaysOfFinding(t *testing.T) {
+	m := small()
+	m.w, m.h = 640, 360
+	m.paint = func(_ int, img decode.Image) {
+		for i := range img.Pix {
+			img.Pix[i] = 100
+		}
+	}
+	left, right := make([]byte, 16), make([]byte, 16)
+	left[1*4+0], right[1*4+3] = 160, 160
+	dir := t.TempDir()
+	looks := func(at time.Duration, grid []byte, gated string) infer.Event {
+		return event(at, 200*ms, &infer.Heatmap{W: 4, H: 4, Grid: grid, X: 0.125, Y: 0.375, Gated: gated, Method: "semantic"})
+	}
+	moves := func(at time.Duration, grid []byte, gated string) infer.Event {
+		return event(at, 200*ms, &infer.Heatmap{W: 4, H: 4, Grid: grid, X: 0.875, Y: 0.375, Gated: gated, Method: "sync"})
+	}
+	write(t, Config{Dir: dir, Videos: []Video{{Name: VideoName}}}, m, sinks.Header{}, sinks.Summary{Complete: true, Duration: 4 * time.Second},
+		looks(1000*ms, left, ""), looks(1200*ms, make([]byte, 16), "silence"), moves(1000*ms, right, ""), moves(1200*ms, right, ""), looks(1400*ms, left, ""))
+	warm := func(img image.Image, x int) bool { r, g, _ := rgbAt(img, x, 160); return r > g+30 }
+	cold := func(img image.Image, x int) bool { r, g, _ := rgbAt(img, x, 160); return g > r+15 }
+	for _, c := range []struct {
+		at         time.Duration
+		warm, cold bool
+	}{{500 * ms, false, false}, {1100 * ms, true, true}, {1300 * ms, false, true}, {1500 * ms, true, false}} {
+		img := shot(t, filepath.Join(dir, VideoName), c.at)
+		if w, k := warm(img, 60), cold(img, 580); w != c.warm || k != c.cold || cold(img, 60) || warm(img, 580) {
+			r, g, b := rgbAt(img, 580, 160)
+			t.Errorf("at %v: what looks %v, what moves %v (%d,%d,%d)", c.at, w, k, r, g, b)
+		}
+	}
+}
+
 // Fixture models are named on every picture.
 func TestFixtureBand(t *testing.T) {
 	m := small()

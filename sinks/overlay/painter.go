@@ -31,7 +31,7 @@ const fixtureText = "FIXTURE MODELS · results mean nothing"
 // scene is what one picture shows.
 type scene struct {
 	at      time.Duration
-	heat    *heat // nil, or with a grid
+	heats   [layers]*heat // nil, or with a grid
 	caption string
 	sound   *heard
 	voice   int // -1: nobody speaks
@@ -48,7 +48,7 @@ type painter struct {
 
 	big, text, bold, tiny *letters
 
-	heat    heatmap
+	heats   [layers]heatmap
 	band    *panel
 	caption kept[string]
 	sounds  kept[string]
@@ -99,7 +99,7 @@ func newPainter(w, h int, zoom float64, fixture bool) (*painter, error) {
 
 // paint draws s onto rgb.
 func (p *painter) paint(rgb []byte, s *scene) {
-	p.paintHeat(rgb, s.heat)
+	p.paintHeat(rgb, s)
 	p.put(rgb, p.status.show(p.statusKey(s), func() *panel { return p.drawStatus(s) }))
 	p.put(rgb, p.sounds.show(p.soundKey(s.sound), func() *panel { return p.drawSounds(s.sound) }))
 	p.put(rgb, p.caption.show(s.caption, func() *panel { return p.drawCaption(s.caption) }))
@@ -113,17 +113,23 @@ func (p *painter) put(rgb []byte, pn *panel) {
 	}
 }
 
-// paintHeat draws the heat map and, if it is strong anywhere, a ring round its
-// peak.
-func (p *painter) paintHeat(rgb []byte, h *heat) {
-	if h == nil || h.most == 0 {
-		return
+// paintHeat draws the heat maps, one over the other, and round the peak of each
+// that is strong anywhere a ring.
+func (p *painter) paintHeat(rgb []byte, s *scene) {
+	for l, h := range s.heats {
+		if h != nil && h.most > 0 {
+			p.heats[l].draw(rgb, p.w, p.h, layer(l), h.grid, h.w, h.h)
+		}
 	}
-	p.heat.draw(rgb, p.w, p.h, h.grid, h.w, h.h)
-	if h.most >= 64 {
-		ring(rgb, p.w, p.h, h.x*float64(p.w), h.y*float64(p.h), p.u*0.55, math.Max(p.u*0.09, 1))
+	for _, h := range s.heats {
+		if h != nil && h.most >= 64 {
+			ring(rgb, p.w, p.h, h.x*float64(p.w), h.y*float64(p.h), p.u*0.55, math.Max(p.u*0.09, 1))
+		}
 	}
 }
+
+// hot reports whether any heat map holds.
+func (s *scene) hot() bool { return s.heats != [layers]*heat{} }
 
 // drawBand draws the warning across the top.
 func (p *painter) drawBand() *panel {

@@ -37,17 +37,17 @@ type pass struct {
 	full  int // index of the size for PNG, and of the one for thumbnails
 	thumb int
 
-	heats    cursor[heat]
+	heats    [layers]cursor[heat]
 	captions cursor[string]
 	sounds   cursor[heard]
 	speech   cursor[int]
 	faces    cursor[*infer.Face]
 	thumbs   []ingest.Stamp // of what gets a thumbnail
 	pngs     []ingest.Stamp // of what gets a PNG, if a heat map holds there
-	nextHeat int            // of the heat maps, for thumbnails
+	nextHeat [layers]int    // of the heat maps, for thumbnails
 	lastHeat time.Duration
 
-	heat      heat // that is seen
+	heat      [layers]heat // that is seen
 	thumbHeat heatmap
 
 	waiting   []decode.Unit
@@ -82,7 +82,10 @@ type output struct {
 
 func newPass(s *Sink, sum sinks.Summary) (*pass, error) {
 	p := &pass{s: s, sum: sum, names: map[string]int{}, full: -1, thumb: -1}
-	p.heats.marks, p.captions.marks, p.sounds.marks = s.heats, s.captions, s.sounds
+	for l, m := range s.heats {
+		p.heats[l].marks = m
+	}
+	p.captions.marks, p.sounds.marks = s.captions, s.sounds
 	p.speech.marks, p.faces.marks = s.speech, s.faces
 	for _, v := range s.cfg.Videos {
 		w := v.MaxHeight * 16 / 9 &^ 1
@@ -93,13 +96,15 @@ func newPass(s *Sink, sum sinks.Summary) (*pass, error) {
 		marks = append(marks, c.Stamp)
 	}
 	sortStamps(&marks)
-	if s.cfg.Heatmaps != NoPictures && len(s.heats) > 0 {
+	if s.cfg.Heatmaps != NoPictures && s.heated() {
 		p.full = p.addSize(p.sourceSize())
 		p.pngs = marks
 		if s.cfg.Heatmaps == Every {
 			p.pngs = nil
-			for _, h := range s.heats {
-				p.pngs = append(p.pngs, h.Stamp)
+			for _, m := range s.heats {
+				for _, h := range m {
+					p.pngs = append(p.pngs, h.Stamp)
+				}
 			}
 			sortStamps(&p.pngs)
 		}
@@ -190,7 +195,7 @@ func (p *pass) run(ctx context.Context) (err error) {
 				o.writer.Abandon()
 			}
 		}
-		err = errors.Join(err, r.Close())
+		err = sinks.Join(err, r.Close())
 	}()
 	if f := p.s.cfg.Progress; f != nil {
 		f(0, p.sum.Duration)
@@ -421,13 +426,18 @@ func (o *output) load(img decode.Image) {
 // scene gathers what holds at a stamp.
 func (p *pass) scene(at ingest.Stamp) (*scene, error) {
 	s := &scene{at: at.At, voice: -1}
-	if m := p.heats.at(at); m != nil && m.value.most > 0 {
-		s.heat = &p.heat
-		if p.heat.grid == nil || p.heat.at != m.value.at {
-			grid := p.heat.grid
-			p.heat = m.value
+	for l := range p.heats {
+		m := p.heats[l].at(at)
+		if m == nil || m.value.most == 0 {
+			continue
+		}
+		h := &p.heat[l]
+		s.heats[l] = h
+		if h.grid == nil || h.at != m.value.at {
+			grid := h.grid
+			*h = m.value
 			var err error
-			if p.heat.grid, err = p.s.spool.load(grid, m.value); err != nil {
+			if h.grid, err = p.s.spool.load(grid, m.value); err != nil {
 				return nil, err
 			}
 		}
@@ -566,7 +576,7 @@ func (p *pass) finish() error {
 	if f := p.s.cfg.Progress; f != nil && len(errs) == 0 {
 		f(p.sum.Duration, p.sum.Duration)
 	}
-	return errors.Join(errs...)
+	return sinks.Join(errs...)
 }
 
 // made notes that video i was asked for and that file k is it.
@@ -587,7 +597,7 @@ func (p *pass) progress(at time.Duration) {
 
 // pictures makes the PNG files and thumbnails that are due at this frame.
 func (p *pass) pictures(f *decode.Frame, s *scene) error {
-	if hits := due(&p.pngs, f.Stamp); len(hits) > 0 && s.heat != nil {
+	if hits := due(&p.pngs, f.Stamp); len(hits) > 0 && s.hot() {
 		if err := p.png(f.Images[p.full], hits[len(hits)-1], s); err != nil {
 			return err
 		}
@@ -606,22 +616,24 @@ func (p *pass) pictures(f *decode.Frame, s *scene) error {
 			return err
 		}
 	}
-	heats := p.heats.marks
-	for ; p.nextHeat < len(heats) && !f.Before(heats[p.nextHeat].Stamp); p.nextHeat++ {
-		m := heats[p.nextHeat]
-		since := m.At - p.lastHeat
-		if m.value.most == 0 || since >= 0 && since < p.s.cfg.ThumbEvery {
-			continue
-		}
-		p.lastHeat = m.At
-		rgb := append([]byte(nil), img.Pix...)
-		grid, err := p.s.spool.load(nil, m.value)
-		if err != nil {
-			return err
-		}
-		p.thumbHeat.draw(rgb, img.W, img.H, grid, m.value.w, m.value.h)
-		if err := add(m.Stamp, HeatmapThumb, rgb); err != nil {
-			return err
+	for l := range p.heats {
+		heats := p.heats[l].marks
+		for ; p.nextHeat[l] < len(heats) && !f.Before(heats[p.nextHeat[l]].Stamp); p.nextHeat[l]++ {
+			m := heats[p.nextHeat[l]]
+			since := m.At - p.lastHeat
+			if m.value.most == 0 || since >= 0 && since < p.s.cfg.ThumbEvery {
+				continue
+			}
+			p.lastHeat = m.At
+			rgb := append([]byte(nil), img.Pix...)
+			grid, err := p.s.spool.load(nil, m.value)
+			if err != nil {
+				return err
+			}
+			p.thumbHeat.draw(rgb, img.W, img.H, layer(l), grid, m.value.w, m.value.h)
+			if err := add(m.Stamp, HeatmapThumb, rgb); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -637,7 +649,7 @@ func (p *pass) png(img decode.Image, st ingest.Stamp, s *scene) (err error) {
 		p.full4 = image.NewRGBA(image.Rect(0, 0, img.W, img.H))
 	}
 	copy(p.full3, img.Pix)
-	p.fullPaint.paintHeat(p.full3, s.heat)
+	p.fullPaint.paintHeat(p.full3, s)
 	p.fullPaint.put(p.full3, p.fullPaint.band)
 	fillRGBA(p.full4.Pix, p.full3)
 	name := sinks.HeatmapName(st.At)

@@ -114,20 +114,23 @@
     const track = lane("Captions");
     for (const c of data.captions) segment(track, c.t, c.d, c.text, `${clock(c.t)} · ${c.text}`, "#3f6212");
   }
-  if ((data.heat || []).length) {
-    const track = lane("Where it sounds");
+  // One lane per method, in the colours of the video.
+  const ways = { semantic: ["Where it sounds, by looks", "var(--accent)"], sync: ["Where it sounds, by motion", "#10908e"] };
+  (data.heat || []).forEach((method, n) => {
+    const [name, fill] = ways[method.method] || ["", "var(--accent)"];
+    const track = lane(name || "Where it sounds");
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("viewBox", `0 0 ${length} 1`);
     svg.setAttribute("preserveAspectRatio", "none");
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
     let d = "";
-    for (const [t, dur, v] of data.heat) if (v > 0) d += `M${t} 1V${1 - v}H${t + dur}V1Z`;
+    for (const [t, dur, v] of method.maps) if (v > 0) d += `M${t} 1V${1 - v}H${t + dur}V1Z`;
     path.setAttribute("d", d);
-    path.setAttribute("fill", "var(--accent)");
+    path.setAttribute("fill", fill);
     svg.append(path);
     track.append(svg);
-    track.dataset.heat = "1";
-  }
+    track.dataset.heat = n;
+  });
   if ((data.faces || []).length) {
     const track = lane("Faces (illustrations)");
     for (const f of data.faces) segment(track, f.t, f.d, f.voice ? `voice ${f.voice}` : "voice", f.notice, "#6d28d9");
@@ -186,7 +189,7 @@
     let text = clock(Math.max(0, t));
     if (under && under.dataset.tip) text = under.dataset.tip;
     else if (under) {
-      const h = latest(data.heat.map((x) => ({ t: x[0], h: x })), t);
+      const h = latest(data.heat[under.dataset.heat].maps.map((x) => ({ t: x[0], h: x })), t);
       if (h) text = h.h[2] > 0 ? `${clock(h.t)} · strongest ${share(h.h[3])} from the left, ${share(h.h[4])} from the top` : `${clock(h.t)} · nothing above the floor`;
     }
     tip.textContent = text;

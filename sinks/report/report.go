@@ -65,24 +65,24 @@ func New(cfg Config) *Sink { return &Sink{cfg: cfg} }
 
 // The page's data as its script reads them; times are seconds.
 type page struct {
-	Source   string       `json:"source"`
-	Duration float64      `json:"duration"`
-	Complete bool         `json:"complete"`
-	Error    string       `json:"error,omitempty"`
-	Fixture  bool         `json:"fixture"`
-	Streams  []string     `json:"streams"`
-	Models   []model      `json:"models"`
-	Facts    [][2]string  `json:"facts"`
-	Video    string       `json:"video"` // "" none, "embedded", or a relative path
-	Sounds   []scores     `json:"sounds"`
-	Objects  []scores     `json:"objects"`
-	Scenes   []scores     `json:"scenes"`
-	Speech   []speech     `json:"speech"`
-	Captions []caption    `json:"captions"`
-	Heat     [][5]float64 `json:"heat"` // t, dur, strength 0..1, x, y
-	Faces    []face       `json:"faces"`
-	Cuts     []float64    `json:"cuts"`
-	Gaps     []gap        `json:"gaps"`
+	Source   string      `json:"source"`
+	Duration float64     `json:"duration"`
+	Complete bool        `json:"complete"`
+	Error    string      `json:"error,omitempty"`
+	Fixture  bool        `json:"fixture"`
+	Streams  []string    `json:"streams"`
+	Models   []model     `json:"models"`
+	Facts    [][2]string `json:"facts"`
+	Video    string      `json:"video"` // "" none, "embedded", or a relative path
+	Sounds   []scores    `json:"sounds"`
+	Objects  []scores    `json:"objects"`
+	Scenes   []scores    `json:"scenes"`
+	Speech   []speech    `json:"speech"`
+	Captions []caption   `json:"captions"`
+	Heat     []heat      `json:"heat"` // one lane per method, in the order of their first events
+	Faces    []face      `json:"faces"`
+	Cuts     []float64   `json:"cuts"`
+	Gaps     []gap       `json:"gaps"`
 }
 
 type model struct {
@@ -120,6 +120,12 @@ type caption struct {
 	H     int      `json:"h"`
 	Thumb string   `json:"thumb"` // data URI
 	at    ingest.Stamp
+}
+
+// heat is where one method finds what sounds.
+type heat struct {
+	Method string       `json:"method"`
+	Maps   [][5]float64 `json:"maps"` // t, dur, strength 0..1, x, y
 }
 
 type face struct {
@@ -170,7 +176,12 @@ func (s *Sink) Write(_ context.Context, e infer.Event) error {
 		if len(p.Grid) > 0 {
 			strength = float64(slices.Max(p.Grid)) / 255
 		}
-		d.Heat = append(d.Heat, [5]float64{at.T, at.D, round(strength), round(p.X), round(p.Y)})
+		lane := slices.IndexFunc(d.Heat, func(h heat) bool { return h.Method == p.Method })
+		if lane < 0 {
+			lane = len(d.Heat)
+			d.Heat = append(d.Heat, heat{Method: p.Method})
+		}
+		d.Heat[lane].Maps = append(d.Heat[lane].Maps, [5]float64{at.T, at.D, round(strength), round(p.X), round(p.Y)})
 	case *infer.Face:
 		uri, err := pngURI(p)
 		if err != nil {

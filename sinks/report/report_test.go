@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -39,7 +40,9 @@ func write(t *testing.T, media Media, complete bool) string {
 		{Stamp: at(1), Dur: time.Second, Payload: &infer.Sound{Events: []infer.Score{{Label: hostile, P: 0.75}}, Scenes: []infer.Score{{Label: "abbey", P: 0.5}}}},
 		{Stamp: at(0), Payload: &infer.Caption{Text: "a " + hostile, AttentionW: 7, AttentionH: 7, Words: []infer.Word{{Text: "a", P: 0.9, Attention: grid}, {Text: hostile, P: 0.5}}}},
 		{Stamp: at(4), Payload: &infer.Caption{Text: "the end"}},
-		{Stamp: at(2), Dur: 200 * time.Millisecond, Payload: &infer.Heatmap{W: 7, H: 7, Grid: grid, X: 0.5, Y: 0.25}},
+		{Stamp: at(2), Dur: 200 * time.Millisecond, Payload: &infer.Heatmap{W: 7, H: 7, Grid: grid, X: 0.5, Y: 0.25, Method: "semantic"}},
+		{Stamp: at(2), Dur: 200 * time.Millisecond, Payload: &infer.Heatmap{W: 7, H: 7, Grid: grid, X: 0.1, Y: 0.2, Method: "sync"}},
+		{Stamp: at(2.2), Dur: 200 * time.Millisecond, Payload: &infer.Heatmap{W: 7, H: 7, Grid: make([]byte, 49), Method: "semantic", Gated: "silence"}},
 		{Stamp: at(3), Dur: time.Second, Payload: &infer.Face{W: 2, H: 2, Pix: make([]byte, 12), Voice: 1, Used: 3.5}},
 		{Stamp: at(3), Dur: time.Second, Payload: &infer.Speech{P: 0.8, Voice: 1}},
 		{Stamp: at(0), Payload: &infer.Cut{Strength: 1}},
@@ -87,6 +90,10 @@ func TestPageEscapesAndFetchesNothing(t *testing.T) {
 	}
 	if got := captions[1].(map[string]any)["d"].(float64); math.Abs(got-2) > 1e-9 {
 		t.Errorf("the last caption lasts %v s, want 2 (until the end)", got)
+	}
+	// One lane per method.
+	if got, want := fmt.Sprint(d["heat"]), "[map[maps:[[2 0.2 1 0.5 0.25] [2.2 0.2 0 0 0]] method:semantic] map[maps:[[2 0.2 1 0.1 0.2]] method:sync]]"; got != want {
+		t.Errorf("heat maps %s, want %s", got, want)
 	}
 	face := d["faces"].([]any)[0].(map[string]any)
 	if face["notice"] != infer.FaceNotice || !strings.HasPrefix(face["image"].(string), "data:image/png;base64,") {
