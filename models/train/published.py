@@ -309,6 +309,13 @@ def at_level(pcm, db):
     return pcm / np.sqrt(np.mean(np.square(pcm, dtype=np.float64), axis=-1, keepdims=True)) * 10 ** (db / 20)
 
 
+def arriving(spectrogram):
+    """The samples [batch, n] that are in seehear's spectrogram of power 1 under a
+    rectangular window of 401 every 400, but for the first."""
+    s = spectrogram.astype(np.float64)
+    return np.fft.irfft(s[:, 0] + 1j * s[:, 1], 512)[:, :, 1:401].reshape(len(s), -1)
+
+
 def repeated(pcm, n):
     return np.tile(pcm, -(-n // pcm.shape[-1]))[..., :n]
 

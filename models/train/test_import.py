@@ -44,11 +44,17 @@ class Case(unittest.TestCase):
         d.mkdir()
         return d
 
+    worst, nearest = 0.0, float("inf")
+
     def close(self, got, want, what=""):
-        self.assertLessEqual(difference(got, want), BOUND, what)
+        d = difference(got, want)
+        Case.worst = max(Case.worst, d)
+        self.assertLessEqual(d, BOUND, what)
 
     def far(self, got, want, what=""):
-        self.assertGreater(difference(got, want), 3 * BOUND, what)
+        d = difference(got, want)
+        Case.nearest = min(Case.nearest, d)
+        self.assertGreater(d, 3 * BOUND, what)
 
     def graph(self, path, **metadata):
         """The file is small in its demands: opset, dynamic batch, metadata."""
@@ -68,6 +74,10 @@ class Case(unittest.TestCase):
         x = sum(np.sin(2 * np.pi * f * t + self.rng.uniform(0, 6)) / (i + 1) for i, f in enumerate(self.rng.uniform(90, 4000, 24)))
         x = x * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t)) + self.rng.normal(0, 0.3, n)
         return gain * x / np.abs(x).max()
+
+
+def tearDownModule():
+    print(f"\nlargest difference from the published code {Case.worst:.1e}, smallest of a known mistake {Case.nearest:.1e}, bound {BOUND:g}")
 
 
 class TestSoundNet(Case):
@@ -133,13 +143,16 @@ class TestSoundNet(Case):
         self.assertEqual(soundnet.geometry(soundnet.EIGHT), {"stride": 65536, "field": 320542, "centre": 104686.5, "least": 209374})
         self.assertEqual(soundnet.geometry(soundnet.FIVE)["least"], 56798)
         g = soundnet.geometry(soundnet.FIVE)
-        net = self.net(pub.FIVE, [2, 2, 2, 2], 3, 3)
-        x = torch.zeros(1, 1, 441000, 1, requires_grad=True)
+        net = pub.SoundNet([2, 2, 2, 2], 3, 3, pub.FIVE).eval()
+        for p in net.parameters():
+            p.data.abs_()  # so that every path is open
+        for i in range(1, 4):
+            getattr(net, f"conv{i}")[3] = torch.nn.AvgPool2d((8, 1))
+        x = (self.sound(1, 441000).abs() + 1).requires_grad_()
         (net(x)[0][0, :, 1].sum()).backward()
         seen = np.flatnonzero(x.grad[0, 0, :, 0].numpy())
         lo = g["centre"] + g["stride"] - (g["field"] - 1) / 2
-        self.assertGreaterEqual(seen[0], lo)
-        self.assertLessEqual(seen[-1], lo + g["field"] - 1)
+        self.assertEqual((seen[0], seen[-1]), (lo, lo + g["field"] - 1))
 
     def test_pth(self):
         net = self.net()
@@ -255,17 +268,17 @@ class TestLocalize(Case):
 class TestSamples(Case):
     def test_carried(self):
         pcm = self.rng.uniform(-1, 1, (2, 48000))
-        with torch.no_grad():
-            got = samples.Samples()(torch.from_numpy(samples.carry(pcm)))
+        s = samples.carry(pcm)
         frames = 1 + (48000 - 401) // 400
-        self.assertEqual(got.shape, (2, 400 * frames))
-        np.testing.assert_allclose(got, pcm[:, 1:1 + 400 * frames], atol=2e-6)
+        for got in (samples.Samples()(torch.from_numpy(s)).numpy(), pub.arriving(s)):
+            self.assertEqual(got.shape, (2, 400 * frames))
+            np.testing.assert_allclose(got, pcm[:, 1:1 + 400 * frames], atol=1e-6)
 
     def test_phase(self):
         z = self.rng.normal(size=10000) + 1j * self.rng.normal(size=10000)
         z = np.concatenate([z, [1, -1, 1j, -1j, 0]])
         got = samples.phase(torch.from_numpy(z.real.copy()), torch.from_numpy(z.imag.copy()))
-        np.testing.assert_allclose(got, np.angle(z), atol=1e-12)
+        np.testing.assert_allclose(got, np.angle(z), atol=1e-6)
 
 
 class TestSpeech2Face(Case):
@@ -280,10 +293,9 @@ class TestSpeech2Face(Case):
         return net, path
 
     def heard(self, n, batch=1):
-        """Samples, what seehear makes of them, and those that arrive."""
-        pcm = np.stack([self.voice(n) for _ in range(batch)])
-        s = samples.carry(pcm)
-        return s, pcm[:, 1:1 + 400 * s.shape[2]]
+        """What seehear makes of speech, and the samples that arrive."""
+        s = samples.carry(np.stack([self.voice(n) for _ in range(batch)]))
+        return s, pub.arriving(s)
 
     def faces(self, pack, net):
         self.graph(pack.path("face_decoder.onnx"))
@@ -377,7 +389,7 @@ class TestVoice2Face(Case):
             pcm = np.round(self.voice(n, 9000))[None]
             s = samples.carry(pcm)
             got = run(pack.path("voice_encoder.onnx"), {"spectrogram": s})["face_feature"]
-            mel = torch.from_numpy(pub.cmu_mel(pcm[0, 1:1 + 400 * s.shape[2]]))[None]
+            mel = torch.from_numpy(pub.cmu_mel(pub.arriving(s)[0]))[None]
             with torch.no_grad():
                 want = torch.nn.functional.normalize(voice(mel))
             self.close(got, want)
@@ -386,11 +398,10 @@ class TestVoice2Face(Case):
                 self.close(x, (face(want[:, :, None, None]).clamp(-1, 1) + 1) / 2)
             self.assertEqual(x.shape, (1, 3, 64, 64))
         with torch.no_grad():
-            plain = torch.from_numpy(pub.cmu_mel(pcm[0, 1:] / 32768))[None]
-            self.far(got, torch.nn.functional.normalize(voice(mel - 0.1)), "another level")
+            quiet = torch.from_numpy(pub.cmu_mel(pub.arriving(s)[0] / 32768))[None]
+            self.far(got, torch.nn.functional.normalize(voice(quiet)), "samples in [-1, 1]")
             self.far(got, torch.nn.functional.normalize(pub.epsilon(voice, 1e-3)(mel)), "epsilon")
             self.far(got, torch.nn.functional.normalize(pub.forget(pub.epsilon(voice, 1e-5))(mel)), "statistics left out")
-        self.assertEqual(plain.shape[1], 64)
 
     def test_filters(self):
         f = voice2face.mel_filters()

@@ -9,6 +9,10 @@ under a rectangular window of 401 samples every 400, and the graph begins by tur
 it back into samples: frame i holds samples 400i to 400i+400, of which the first,
 which the Tukey window of shape 0 takes away, is also the last of the frame before.
 Only sample 0 is lost. What follows is the port's own front end, exactly.
+
+Samples and their transform are float64 in the graph. A phase jumps by 2 pi where the
+imaginary part changes its sign, and in float32 rounding decides about that in the
+weak bins of a voice, differently in each runtime.
 """
 
 import math
@@ -39,18 +43,19 @@ def carry(pcm):
 
 
 class Samples(torch.nn.Module):
-    """[batch, 2, frames, bins] to [batch, 400 * frames]: samples from the second on."""
+    """[batch, 2, frames, bins] to [batch, 400 * frames], float64: samples from the
+    second on."""
 
     def __init__(self):
         super().__init__()
         k, n = np.arange(BINS)[:, None], np.arange(1, LENGTH)[None]
         weight = np.where((k == 0) | (k == FFT // 2), 1, 2) / FFT
         angle = 2 * np.pi * ((k * n) % FFT) / FFT
-        self.register_buffer("inverse", torch.from_numpy(np.concatenate([weight * np.cos(angle), -weight * np.sin(angle)]).astype(np.float32)))
+        self.register_buffer("inverse", torch.from_numpy(np.concatenate([weight * np.cos(angle), -weight * np.sin(angle)])))
 
     def forward(self, spectrogram):
         both = torch.cat([spectrogram[:, 0], spectrogram[:, 1]], 2)
-        return (both @ self.inverse).flatten(1)
+        return (both.double() @ self.inverse).flatten(1)
 
 
 def repeat(x, least, most=None):
@@ -63,8 +68,8 @@ def repeat(x, least, most=None):
 
 
 class Transform(torch.nn.Module):
-    """Samples [batch, n] to real and imaginary parts [batch, bins, frames]. Any
-    linear map of a frame (window, pre-emphasis) is in its weights."""
+    """Samples [batch, n] to real and imaginary parts [batch, frames, bins], float64.
+    Any linear map of a frame (window, pre-emphasis) is in its weights."""
 
     def __init__(self, frame, hop, fft, shift=0):
         """frame: [length, length], what becomes of a frame before the transform.
@@ -78,20 +83,26 @@ class Transform(torch.nn.Module):
         kernel = np.concatenate([np.cos(angle) @ frame, sine @ frame])
         # Bins 0 and fft/2 are real, and a phase is taken of them.
         kernel[len(k)] = kernel[2 * len(k) - 1] = 0
-        self.hop, self.bins = hop, len(k)
-        self.register_buffer("kernel", torch.from_numpy(kernel.astype(np.float32)).unsqueeze(1))
+        self.length, self.hop, self.bins = len(frame), hop, len(k)
+        self.register_buffer("kernel", torch.from_numpy(kernel.T.copy()))
 
     def forward(self, x):
-        x = torch.nn.functional.conv1d(x.unsqueeze(1), self.kernel, stride=self.hop)
-        return x[:, :self.bins], x[:, self.bins:]
+        n = torch._shape_as_tensor(x)[1]
+        count = torch.div(n - self.length, self.hop, rounding_mode="floor") + 1
+        at = torch.arange(count).unsqueeze(1) * self.hop + torch.arange(self.length)
+        frames = x.index_select(1, at.flatten()).unflatten(1, (-1, self.length))
+        y = frames @ self.kernel
+        return y[:, :, :self.bins], y[:, :, self.bins:]
 
 
 def phase(re, im):
-    """atan2(im, re), from operators that ONNX has. Of a negative number it is pi."""
-    safe = torch.where(re == 0, torch.ones_like(re), re)
-    half = torch.where(im < 0, torch.full_like(im, -math.pi), torch.full_like(im, math.pi))
-    p = torch.atan(im / safe) + torch.where(re < 0, half, torch.zeros_like(re))
-    return torch.where(re == 0, torch.sign(im) * (math.pi / 2), p)
+    """atan2(im, re) in float32, from operators that ONNX Runtime has. Of a negative
+    number it is pi."""
+    zero = re == 0
+    p = torch.atan((im / (re + zero.to(re.dtype))).float())
+    half = 1 - 2 * (im < 0).float()
+    p = p + math.pi * half * (re < 0).float()
+    return torch.where(zero, torch.sign(im.float()) * (math.pi / 2), p)
 
 
 def level(x, db):

@@ -170,7 +170,7 @@ def from_t7(path):
 
     def number(m, name):
         v = m.get(name, 0)
-        if not isinstance(v, int):
+        if not isinstance(v, int) or isinstance(v, bool):
             raise ImportFailed(f"{path}: a {m.cls} has {name} {v!r}")
         return v
 
@@ -185,7 +185,9 @@ def from_t7(path):
 
     def norm(m):
         mean, var = m.get("running_mean"), m.get("running_var")
-        eps = float(m.get("eps", EPS))
+        eps = m.get("eps", EPS)
+        if not isinstance(eps, (int, float)) or not 0 <= eps < 1:
+            raise ImportFailed(f"{path}: a {m.cls} has eps {eps!r}")
         if var is None and isinstance(m.get("running_std"), np.ndarray):
             # Before 2016 Torch kept 1/sqrt(var + eps) under this name.
             var = 1 / np.square(m["running_std"].astype(np.float64)) - eps

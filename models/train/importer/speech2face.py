@@ -54,7 +54,7 @@ class Pair(torch.nn.Module):
         p = samples.phase(re, im)
         if self.port == "kacper":
             p = torch.sign(p) * p.abs().pow(0.3)
-        return torch.stack([(re * re + im * im).pow(0.15), p], 1).transpose(2, 3)
+        return torch.stack([(re * re + im * im).float().pow(0.15), p], 1)
 
 
 class Voice(torch.nn.Module):

@@ -92,7 +92,7 @@ class Transformer(torch.nn.Module):
 
     def forward(self, mel):
         x = self.patches(mel.transpose(1, 2).unsqueeze(1)).flatten(2).transpose(1, 2)
-        one = torch.zeros_like(x[:, :1])
+        one = x[:, :1] * 0  # of as many rows as there are
         x = torch.cat([one + self.cls_token, one + self.distillation_token, x], 1) + self.places
         for layer in self.layers:
             x = layer(x)
@@ -111,7 +111,7 @@ class Front(torch.nn.Module):
 
     def forward(self, x):
         re, im = self.transform(samples.repeat(samples.level(x, self.level), SAMPLES, SAMPLES))
-        mel = (re * re + im * im).transpose(1, 2) @ self.mels
+        mel = (re * re + im * im).float() @ self.mels
         return (torch.log(torch.clamp(mel, min=float(np.finfo(np.float32).eps))) - MEAN) / (2 * STD)
 
 

@@ -68,8 +68,8 @@ class Front(torch.nn.Module):
         # The first frame has nothing before it: what was taken off its first
         # sample, whose transform is flat, is given back.
         back = x[:, FRAME - HOP - 1:FRAME - HOP].unsqueeze(2) * self.first
-        re = torch.cat([re[:, :, :1] + back, re[:, :, 1:]], 2)
-        power = (re * re + im * im).transpose(1, 2) @ self.filters
+        re = torch.cat([re[:, :1] + back, re[:, 1:]], 1)
+        power = (re * re + im * im).float() @ self.filters
         mel = torch.log(torch.clamp(power, min=FLOOR)).transpose(1, 2)
         mel = mel - mel.mean(2, keepdim=True)
         mel = mel / (mel.square().mean(2, keepdim=True).sqrt() + float(np.finfo(np.float32).eps))
