@@ -220,9 +220,9 @@ func (r *run) end(err error, soft bool, drops int64) (sinks.Summary, error) {
 		err = nil
 	}
 	if drops > 0 && !r.reader.Live() {
-		err = join(err, fmt.Errorf("seehear: %s: %d moments dropped of a file", r.p.Source, drops))
+		err = sinks.Join(err, fmt.Errorf("seehear: %s: %d moments dropped of a file", r.p.Source, drops))
 	}
-	err = join(err, r.reader.Close())
+	err = sinks.Join(err, r.reader.Close())
 	failure := func() error {
 		if r.ctx.Err() != nil { // the sinks fail for the same reason
 			return cmp.Or(err, context.Cause(r.ctx))
@@ -234,10 +234,10 @@ func (r *run) end(err error, soft bool, drops int64) (sinks.Summary, error) {
 				if strings.HasPrefix(o.err.Error(), name) {
 					name = ""
 				}
-				errs = append(errs, fmt.Errorf("seehear: %s%w", name, o.err))
+				errs = append(errs, fmt.Errorf("%s%w", name, o.err))
 			}
 		}
-		return join(errs...)
+		return sinks.Join(errs...)
 	}
 	summary := func() sinks.Summary {
 		whole := failure()

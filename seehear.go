@@ -33,8 +33,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/seehear/seehear/align"
@@ -105,7 +103,7 @@ func Run(ctx context.Context, p Pipeline) (sinks.Summary, error) {
 	}
 	aligner, err := align.New(pl.outputs, reader.Streams(), pl.needs, p.Align)
 	if err != nil {
-		err = join(fmt.Errorf("seehear: %w", err), reader.Close())
+		err = sinks.Join(fmt.Errorf("seehear: %w", err), reader.Close())
 		return account(ingest.Damage{}, decode.Stats{}, align.Stats{}, err), err
 	}
 	inner, fail := context.WithCancelCause(ctx)
@@ -124,7 +122,7 @@ func Run(ctx context.Context, p Pipeline) (sinks.Summary, error) {
 		sum := account(damage, stats, aligner.Stats(), err)
 		return sum, reader.Close()
 	}
-	err = join(err, reader.Close())
+	err = sinks.Join(err, reader.Close())
 	return account(damage, stats, aligner.Stats(), err), err
 }
 
@@ -141,32 +139,4 @@ func account(m ingest.Damage, d decode.Stats, a align.Stats, err error) sinks.Su
 		sum.Error = ingest.Redact(err.Error())
 	}
 	return sum
-}
-
-// joined is several errors on one line.
-type joined []error
-
-// join is errors.Join on one line, because an error is printed as one.
-func join(errs ...error) error {
-	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
-	switch len(errs) {
-	case 0:
-		return nil
-	case 1:
-		return errs[0]
-	}
-	return joined(errs)
-}
-
-func (j joined) Unwrap() []error { return j }
-
-func (j joined) Error() string {
-	var b strings.Builder
-	for i, err := range j {
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(err.Error())
-	}
-	return b.String()
 }

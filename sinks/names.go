@@ -18,8 +18,8 @@ func TimeName(at time.Duration) string {
 	return fmt.Sprintf("%s%06d.%03ds", sign, ms/1000, ms%1000)
 }
 
-// FaceName is the name of the picture of a face, relative to the results. Who
-// makes the event sets Face.File to it when pictures are written.
+// FaceName is the name of the picture of a face, relative to the results, under
+// which the overlay writes it and Face.File names it.
 func FaceName(at time.Duration, voice int) string {
 	return fmt.Sprintf("faces/voice-%d-%s.png", voice, TimeName(at))
 }

@@ -40,11 +40,12 @@ type outcome struct {
 	Wall    float64 `json:"wall_seconds,omitempty"`
 	Speed   float64 `json:"speed,omitempty"` // media seconds per wall second
 	Events  int64   `json:"events,omitempty"`
+	Lacks   string  `json:"lacks,omitempty"` // what the input turned out to lack
 	report  string
 }
 
 // Run is called by kong.
-func (c *annotateCmd) Run(ctx context.Context, g *cli, s streams, stop softStop) error {
+func (c *annotateCmd) Run(ctx context.Context, g *cli, s streams, stop softStop) (err error) {
 	if c.Jobs < 1 {
 		return &exitError{exitUsage, errors.New("annotate: -j takes 1 or more")}
 	}
@@ -55,9 +56,13 @@ func (c *annotateCmd) Run(ctx context.Context, g *cli, s streams, stop softStop)
 	}
 	net, err := c.load(g.ONNXRuntime)
 	if err != nil {
-		return &exitError{exitAll, fmt.Errorf("annotate: %w", err)}
+		code := exitAll
+		if e := (*exitError)(nil); errors.As(err, &e) {
+			code = e.code
+		}
+		return &exitError{code, fmt.Errorf("annotate: %w", err)}
 	}
-	defer net.close()
+	defer func() { err = errors.Join(err, net.close()) }()
 	if net.pack != nil && net.pack.Fixture {
 		fmt.Fprintf(s.err, "seehear: the models of %s are test fixtures; their results mean nothing\n", net.pack.Name)
 	}
@@ -98,6 +103,9 @@ func (c *annotateCmd) finish(s streams, results []outcome, wall time.Duration) e
 				fmt.Fprintln(s.out, oneLine(r.Source+": "+r.Outcome+"; open "+r.report))
 			default:
 				fmt.Fprintln(s.out, oneLine(r.Source+": "+r.Outcome+"; see "+r.Folder))
+			}
+			if r.Lacks != "" {
+				fmt.Fprintln(s.out, oneLine(r.Source+": "+r.Lacks))
 			}
 		}
 	}
@@ -155,11 +163,21 @@ func (c *annotateCmd) fingerprint(in input, net *network) fingerprint {
 	return f
 }
 
+// made is the file by which each kind of output is known to be there.
+var made = map[string]string{"jsonl": "results.jsonl", "vtt": "captions.vtt", "mp4": "annotated.mp4", "report": "report.html"}
+
 // done reports whether the folder holds the finished results of this very run.
 // A stream that cannot be looked at again is never done.
-func (f fingerprint) done(dir string) bool {
+func (f fingerprint) done(dir string, outputs []string) bool {
 	if f.Source == "-" || isURL(f.Source) {
 		return false
+	}
+	for _, o := range outputs {
+		if name, ok := made[o]; ok {
+			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+				return false
+			}
+		}
 	}
 	b, err := os.ReadFile(filepath.Join(dir, doneName))
 	if err != nil {

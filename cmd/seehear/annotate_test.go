@@ -122,7 +122,15 @@ func TestAnnotateDemo(t *testing.T) {
 			t.Fatalf("a result of a fixture does not say so: %v", l)
 		}
 	}
-	for _, k := range []string{"sound", "heatmap", "caption", "cut", "speech"} {
+	for _, l := range all[1 : len(all)-1] {
+		if l["kind"] == "face" {
+			name, _ := l["face"].(map[string]any)["file"].(string)
+			if _, err := os.Stat(filepath.Join(dir, "demo", filepath.FromSlash(name))); name == "" || err != nil {
+				t.Errorf("a face names its picture %q: %v", name, err)
+			}
+		}
+	}
+	for _, k := range []string{"sound", "heatmap", "caption", "cut", "speech", "face"} {
 		if kinds[k] == 0 {
 			t.Errorf("no %s among the results: %v", k, kinds)
 		}
@@ -147,7 +155,7 @@ func TestAnnotateDemo(t *testing.T) {
 	for _, n := range []int{1, 2} {
 		was := runtime.GOMAXPROCS(n)
 		other := t.TempDir()
-		code, _, stderr = seehearRun(t, nil, "annotate", "--models", pack, "--faces", "-o", other, "--outputs", "jsonl", demo)
+		code, _, stderr = seehearRun(t, nil, "annotate", "--models", pack, "--faces", "-o", other, "--outputs", "jsonl,png", demo)
 		runtime.GOMAXPROCS(was)
 		after, err := os.ReadFile(filepath.Join(other, "demo", "results.jsonl"))
 		if code != exitOK || err != nil {
@@ -214,6 +222,8 @@ func TestBadInputs(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"annotate"}, {"nonsense"}, {"annotate", "--outputs", "gif", demo}, {"annotate", "-j", "0", demo}, {"probe", "--rate", "0", demo},
+		{"annotate", "--caption-every", "bogus", demo}, {"annotate", "--models", "none", "--caption-every", "bogus", demo},
+		{"annotate", "--models", pack, "--beam", "-1", demo}, {"annotate", "--models", pack, "--localize-fps", "0", demo},
 	} {
 		if code, _, stderr := seehearRun(t, nil, args...); code != exitUsage || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%v: exit %d, %q", args, code, stderr)
@@ -401,7 +411,6 @@ func TestModelFaults(t *testing.T) {
 		"a missing graph":      {"--models", missing},
 		"a missing library":    {"--models", pack, "--onnxruntime", filepath.Join(t.TempDir(), "none.so")},
 		"no library":           {"--models", pack, "--onnxruntime", demo},
-		"an unknown cadence":   {"--models", pack, "--caption-every", "now"},
 		"faces without a face": {"--models", withoutFaces(t, copied()), "--faces"},
 	} {
 		code, _, stderr := seehearRun(t, nil, append([]string{"annotate", "-o", t.TempDir(), demo}, args...)...)

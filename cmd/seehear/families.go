@@ -39,11 +39,33 @@ type network struct {
 	sessions []infer.Session
 }
 
+// check parses the flags that kong does not check.
+func (f familyFlags) check() (caption.Every, error) {
+	every, err := caption.ParseEvery(f.CaptionEvery)
+	switch {
+	case err != nil:
+		return every, fmt.Errorf("--caption-every: %w", err)
+	case f.Beam < 0 || f.Beam > 64:
+		return every, fmt.Errorf("--beam %d: takes 0 to 64", f.Beam)
+	case !(f.LocalizeFPS > 0 && f.LocalizeFPS <= 1000):
+		return every, fmt.Errorf("--localize-fps %v: takes more than 0, up to 1000", f.LocalizeFPS)
+	case f.SoundsTop < 1 || f.SoundsTop > 1000:
+		return every, fmt.Errorf("--sounds-top %d: takes 1 to 1000", f.SoundsTop)
+	case f.Threads < 1 || f.Threads > 256:
+		return every, fmt.Errorf("--ort-threads %d: takes 1 to 256", f.Threads)
+	}
+	return every, nil
+}
+
 // load opens the pack's graphs and makes a family of each of its models. With
 // --models none there are none, and ONNX Runtime is not touched; what needs no
 // model runs then only if it is asked for by name.
 func (f familyFlags) load(library string) (net *network, err error) {
 	net = &network{}
+	every, err := f.check()
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
 	if f.Models == "none" {
 		switch f.Localize {
 		case "":
@@ -51,7 +73,7 @@ func (f familyFlags) load(library string) (net *network, err error) {
 		case "sync", "both":
 			return net, net.sync(f.LocalizeFPS)
 		}
-		return nil, fmt.Errorf("--localize %s needs a model, and --models none has none", f.Localize)
+		return nil, &exitError{exitUsage, fmt.Errorf("--localize %s needs a model, and --models none has none", f.Localize)}
 	}
 	dir, err := findPack(f.Models)
 	if err != nil {
@@ -70,10 +92,6 @@ func (f familyFlags) load(library string) (net *network, err error) {
 	}
 	if net.runtime, err = ort.Open(ort.Options{Library: library}); err != nil {
 		return nil, err
-	}
-	every, err := caption.ParseEvery(f.CaptionEvery)
-	if err != nil {
-		return nil, fmt.Errorf("--caption-every: %w", err)
 	}
 	var gate, face *loaded
 	for _, m := range net.pack.Models {

@@ -52,7 +52,7 @@ func (j *job) run(ctx context.Context, bars *progress) outcome {
 		o.report = filepath.Join(j.dir, "report.html")
 	}
 	mark := j.cmd.fingerprint(j.in, j.net)
-	if !j.cmd.Force && mark.done(j.dir) {
+	if !j.cmd.Force && mark.done(j.dir, j.cmd.Outputs) {
 		o.Outcome = "skipped"
 		return o
 	}
@@ -61,7 +61,7 @@ func (j *job) run(ctx context.Context, bars *progress) outcome {
 	began := time.Now()
 	sum, err := j.annotate(ctx, shown, b)
 	o.Wall = time.Since(began).Seconds()
-	o.Media, o.Events = sum.Duration.Seconds(), sum.Events
+	o.Media, o.Events, o.Lacks = sum.Duration.Seconds(), sum.Events, lacks(sum)
 	o.Speed = o.Media / max(o.Wall, 1e-3)
 	switch {
 	case errors.Is(err, seehear.ErrStopped):
@@ -137,7 +137,11 @@ func (j *job) annotate(ctx context.Context, shown string, b *bar) (sinks.Summary
 		}
 	}
 	if wants("jsonl") {
-		out = append(out, jsonl.New(j.dir))
+		results := jsonl.New(j.dir)
+		if wants("png") {
+			results = results.WithFaces()
+		}
+		out = append(out, results)
 	}
 	sum, err := seehear.Run(ctx, seehear.Pipeline{
 		Source:   shown,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/seehear/seehear/ingest"
 	"github.com/seehear/seehear/ingest/av"
 )
 
@@ -79,7 +80,7 @@ func run(ctx context.Context, args []string, s streams, stop <-chan struct{}) in
 		kong.Bind(s),
 	)
 	if err != nil {
-		fmt.Fprintln(s.err, "seehear:", oneLine(err.Error()))
+		fmt.Fprintln(s.err, "seehear:", oneLine(ingest.Redact(err.Error())))
 		return exitUsage
 	}
 	k, err := parser.Parse(args)
@@ -87,7 +88,7 @@ func run(ctx context.Context, args []string, s streams, stop <-chan struct{}) in
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintln(s.err, "seehear:", oneLine(err.Error()))
+		fmt.Fprintln(s.err, "seehear:", oneLine(ingest.Redact(err.Error())))
 		return exitUsage
 	}
 	logger := newLogger(s.err, c.LogLevel)
@@ -104,7 +105,7 @@ func run(ctx context.Context, args []string, s streams, stop <-chan struct{}) in
 		}
 		return e.code
 	default:
-		fmt.Fprintln(s.err, "seehear:", oneLine(err.Error()))
+		fmt.Fprintln(s.err, "seehear:", oneLine(ingest.Redact(err.Error())))
 		return exitAll
 	}
 }

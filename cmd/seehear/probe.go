@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seehear/seehear"
@@ -221,13 +222,38 @@ func (s *probeSink) Write(_ context.Context, e infer.Event) error {
 
 func (s *probeSink) Close(_ context.Context, sum sinks.Summary) error {
 	if s.json {
-		_, err := fmt.Fprintf(s.w, `{"summary":{"complete":%t,"duration":%s,"segs":%d,"frames":%d,"samples":%d,"moments":%d,"missing_audio":%s,"errors":%d}}`+"\n",
-			sum.Complete, seconds(sum.Duration), sum.Segs, sum.Frames, sum.Samples, sum.Moments, seconds(sum.MissingAudio), sum.Errors)
+		_, err := fmt.Fprintf(s.w, `{"summary":{"complete":%t,"duration":%s,"segs":%d,"frames":%d,"samples":%d,"moments":%d,"missing_audio":%s,"errors":%d,"truncated":%t,"missing":%s,"damaged":%d,"late_frames":%d,"late_samples":%d}}`+"\n",
+			sum.Complete, seconds(sum.Duration), sum.Segs, sum.Frames, sum.Samples, sum.Moments, seconds(sum.MissingAudio), sum.Errors,
+			sum.Truncated, seconds(sum.Missing), sum.Damaged, sum.LateFrames, sum.LateSamples)
 		return err
 	}
 	_, err := fmt.Fprintf(s.w, "%d frames, %d samples, %d moments in %s s; %s s of sound missing, %d packets did not decode\n",
 		sum.Frames, sum.Samples, sum.Moments, seconds(sum.Duration), seconds(sum.MissingAudio), sum.Errors)
+	if l := lacks(sum); l != "" && err == nil {
+		_, err = fmt.Fprintln(s.w, l)
+	}
 	return err
+}
+
+// lacks says in words what a source turned out to lack, "" if nothing.
+func lacks(sum sinks.Summary) string {
+	var l []string
+	switch {
+	case sum.Missing > 0:
+		l = append(l, fmt.Sprintf("cut off %s s before the end that it states", seconds(sum.Missing)))
+	case sum.Truncated:
+		l = append(l, "cut off in its last packet")
+	}
+	if sum.Damaged > 0 {
+		l = append(l, fmt.Sprintf("%d places could not be read", sum.Damaged))
+	}
+	if sum.Errors > 0 {
+		l = append(l, fmt.Sprintf("%d packets did not decode", sum.Errors))
+	}
+	if sum.LateFrames > 0 || sum.LateSamples > 0 {
+		l = append(l, fmt.Sprintf("%d frames and %d samples came too late to be placed", sum.LateFrames, sum.LateSamples))
+	}
+	return strings.Join(l, "; ")
 }
 
 // seconds prints integer nanoseconds as seconds with six decimals, rounded half

@@ -13,16 +13,24 @@ const Version = 1
 
 // Sink writes results.jsonl.
 type Sink struct {
-	name string
-	part *sinks.Part
-	buf  []byte
-	err  error
+	name  string
+	faces bool // pictures of faces are written
+	part  *sinks.Part
+	buf   []byte
+	err   error
 }
 
 var _ sinks.Sink = (*Sink)(nil)
 
 // New returns a sink that writes results.jsonl into dir.
 func New(dir string) *Sink { return &Sink{name: filepath.Join(dir, Name)} }
+
+// WithFaces makes the events of faces name the picture that the overlay writes,
+// and returns s.
+func (s *Sink) WithFaces() *Sink {
+	s.faces = true
+	return s
+}
 
 // Begin creates the file and writes the header.
 func (s *Sink) Begin(ctx context.Context, h sinks.Header) error {
@@ -44,6 +52,11 @@ func (s *Sink) Write(ctx context.Context, ev infer.Event) error {
 	}
 	if s.err = ctx.Err(); s.err != nil {
 		return s.err
+	}
+	if f, ok := ev.Payload.(*infer.Face); ok && s.faces {
+		named := *f // a payload is shared with the other sinks
+		named.File = sinks.FaceName(ev.At, f.Voice)
+		ev.Payload = &named
 	}
 	if s.buf, s.err = AppendEvent(s.buf[:0], &ev); s.err != nil {
 		return s.err

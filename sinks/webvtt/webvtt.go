@@ -111,7 +111,7 @@ func (s *Sink) Close(ctx context.Context, sum sinks.Summary) error {
 			ferr = f.flush(sum.Duration)
 		}
 		if ferr = f.part.End(ferr); !errors.Is(err, ferr) {
-			err = errors.Join(err, ferr)
+			err = sinks.Join(err, ferr)
 		}
 	}
 	return err
