@@ -68,7 +68,7 @@ func (c *importCmd) make(ctx context.Context) (dir, said string, err error) {
 		if files[i], err = filepath.Abs(f); err != nil {
 			return "", "", err
 		}
-		if st, err := os.Stat(f); err != nil || !st.Mode().IsRegular() {
+		if st, statErr := os.Stat(f); statErr != nil || !st.Mode().IsRegular() {
 			return "", "", fmt.Errorf("%s: there is no such file", f)
 		}
 	}
