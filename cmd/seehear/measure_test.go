@@ -131,10 +131,8 @@ func residentWhile(t testing.TB, at func(line []byte) (x float64, sample bool), 
 	for {
 		line, err := lines.ReadBytes('\n')
 		if x, ok := at(line); ok {
-			b, rerr := os.ReadFile(fmt.Sprintf("/proc/%d/statm", cmd.Process.Pid))
-			var size, resident float64
-			if _, serr := fmt.Sscan(string(b), &size, &resident); rerr == nil && serr == nil {
-				xs, rss = append(xs, x), append(rss, resident*float64(os.Getpagesize()))
+			if r, ok := resident(cmd.Process.Pid); ok {
+				xs, rss = append(xs, x), append(rss, r)
 			}
 		}
 		if err == io.EOF {
@@ -148,6 +146,45 @@ func residentWhile(t testing.TB, at func(line []byte) (x float64, sample bool), 
 		t.Fatalf("%v: %v\n%s", cmd.Args, err, errs.String())
 	}
 	return xs, rss
+}
+
+// residentEvery runs a command and samples its resident memory at fixed times,
+// which come back in seconds.
+func residentEvery(t testing.TB, every time.Duration, name string, args ...string) (xs, rss []float64) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for began := time.Now(); ; {
+		select {
+		case <-tick.C:
+			if r, ok := resident(cmd.Process.Pid); ok {
+				xs, rss = append(xs, time.Since(began).Seconds()), append(rss, r)
+			}
+		case err := <-ended:
+			if err != nil {
+				t.Fatalf("%v: %v\n%s", cmd.Args, err, errs.String())
+			}
+			return xs, rss
+		}
+	}
+}
+
+// resident is the resident memory of a process in bytes.
+func resident(pid int) (float64, bool) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	var size, pages float64
+	if err == nil {
+		_, err = fmt.Sscan(string(b), &size, &pages)
+	}
+	return pages * float64(os.Getpagesize()), err == nil && pages > 0
 }
 
 // slope is the least-squares slope of y over x.
