@@ -132,19 +132,14 @@ func clicks(rng *rand.Rand, dur time.Duration, at []time.Duration, noise float64
 
 // texture is a smooth random pattern that can be looked up anywhere.
 type texture struct {
-	base       [3]float64
+	base       float64
 	fx, fy, ph [6]float64
 	amp        [6]float64
 	contrast   float64
-	tint       [3]float64
 }
 
 func newTexture(rng *rand.Rand, contrast float64) *texture {
-	t := &texture{contrast: contrast}
-	for i := range t.base {
-		t.base[i] = 40 + 170*rng.Float64()
-		t.tint[i] = 0.6 + 0.4*rng.Float64()
-	}
+	t := &texture{base: 40 + 170*rng.Float64(), contrast: 0.8 * contrast}
 	for i := range t.fx {
 		t.fx[i] = rng.NormFloat64() * 0.35
 		t.fy[i] = rng.NormFloat64() * 0.35
@@ -166,10 +161,7 @@ func (t *texture) at(x, y float64) float64 {
 func (t *texture) paint(img []float64, dx, dy float64) {
 	for y := range imageH {
 		for x := range imageW {
-			v := t.at(float64(x)-dx, float64(y)-dy)
-			for k := range 3 {
-				img[3*(y*imageW+x)+k] = t.base[k] + v*t.tint[k]
-			}
+			img[y*imageW+x] = t.base + t.at(float64(x)-dx, float64(y)-dy)
 		}
 	}
 }
@@ -237,10 +229,8 @@ func (o *thing) paintAt(img []float64, x, y, grow float64) {
 				continue
 			}
 			s := o.skin.at((float64(px)-x)/grow, (float64(py)-y)/grow)
-			for k := range 3 {
-				p := &img[3*(py*imageW+px)+k]
-				*p += cover * (o.skin.base[k] + s*o.skin.tint[k] - *p)
-			}
+			p := &img[py*imageW+px]
+			*p += cover * (o.skin.base + s - *p)
 		}
 	}
 }
@@ -255,10 +245,21 @@ func (o *thing) holds(x, y float64) bool {
 	return math.Abs(x*imageW-o.x) <= rx+side && math.Abs(y*imageH-o.y) <= ry+side
 }
 
-// film quantizes a picture with noise.
+// grain is noise to take pieces of.
+var grain = func() (g [1 << 17]float64) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range g {
+		g[i] = rng.NormFloat64()
+	}
+	return g
+}()
+
+// film quantizes a grey picture with noise.
 func film(rng *rand.Rand, pix []byte, img []float64, noise float64) {
+	g := grain[rng.IntN(len(grain)-len(img)):]
 	for i, v := range img {
-		pix[i] = uint8(min(max(v+noise*rng.NormFloat64()+0.5, 0), 255))
+		y := uint8(min(max(v+noise*g[i]+0.5, 0), 255))
+		pix[3*i], pix[3*i+1], pix[3*i+2] = y, y, y
 	}
 }
 

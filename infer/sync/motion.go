@@ -7,15 +7,14 @@ import (
 
 // The constants of motion, in levels of luma (of 255) as a mean over a cell.
 const (
-	least  = 0.5 // what is never motion, beside the noise
-	spread = 4.0 // deviations of the quiet cells that noise may reach
+	least  = 0.25 // what is never motion, beside the noise
+	spread = 3.5  // deviations of the quiet cells that noise may reach
 )
 
 // motion takes the difference of two pictures per cell.
 type motion struct {
 	raw    [cells]float64
 	sorted [cells]float64
-	row    [cells]float64
 }
 
 // between fills dst with how much each cell has moved beyond what the whole
@@ -36,18 +35,8 @@ func (m *motion) between(dst *[cells]float32, was, now []uint8) {
 	for i, v := range m.raw {
 		m.raw[i] = max(0, v-floor)
 	}
-	// A thing is seldom as small as a cell: neighbours lend a part.
-	for y := range gridH {
-		for x := range gridW {
-			r := m.raw[y*gridW:][:gridW]
-			m.row[y*gridW+x] = (r[max(x-1, 0)] + 2*r[x] + r[min(x+1, gridW-1)]) / 4
-		}
-	}
-	for y := range gridH {
-		up, down := max(y-1, 0)*gridW, min(y+1, gridH-1)*gridW
-		for x := range gridW {
-			dst[y*gridW+x] = float32((m.row[up+x] + 2*m.row[y*gridW+x] + m.row[down+x]) / 4)
-		}
+	for i, v := range m.raw {
+		dst[i] = float32(v)
 	}
 }
 

@@ -12,9 +12,10 @@ import (
 // How much is remembered: more than the second, the lags on both sides, and the
 // frames by which the pipeline is ahead.
 const (
-	frames   = 128
+	frames   = 200
 	envelope = 512 // hops
-	recall   = 90 * time.Millisecond
+	keener   = 2.5 // times what moved before is what counts as rising
+	recall   = 180 * time.Millisecond
 )
 
 // look is what is remembered of a frame.
@@ -174,7 +175,7 @@ func (s *state) rise(l *look) {
 		up, down := max(y-1, 0)*gridW, min(y+1, gridH-1)*gridW
 		for x := range gridW {
 			i := y*gridW + x
-			l.onset[i] = root(l.motion[i] - max(wide[up+x], wide[i], wide[down+x]))
+			l.onset[i] = root(l.motion[i] - keener*max(wide[up+x], wide[i], wide[down+x]))
 		}
 	}
 }
@@ -189,35 +190,36 @@ func (f *Family) settle(s *state, evs []infer.Event, all bool) []infer.Event {
 	n := 0
 	for ; n < len(s.owed); n++ {
 		d := s.owed[n]
-		// The second around the frame, shifted so that it lies within the scene.
-		lo, hi := d.stamp.At-second/2, d.stamp.At+second/2
-		if f.live {
-			lo, hi = d.stamp.At-second, d.stamp.At
-		}
-		if lo < s.scene {
-			lo = s.scene
-			if !f.live {
-				hi = lo + second
-			}
-		}
-		wait := reach
-		if f.live {
-			wait = 0
-		}
-		if newest < hi+wait && !all {
+		now, past := f.around(s, d.stamp.At, second), f.around(s, d.stamp.At, memory)
+		if !all && !f.live && newest < past.hi+reach {
 			break
-		}
-		if hi > newest {
-			hi = newest
-			if !f.live {
-				lo = max(hi-second, s.scene)
-			}
 		}
 		evs = append(evs, infer.Event{
 			Stamp: d.stamp, Dur: d.dur, Short: d.short,
-			Payload: s.score.heatmap(s, lo, hi),
+			Payload: s.score.heatmap(s, now.until(newest, s.scene), past.until(newest, s.scene)),
 		})
 	}
 	s.owed = append(s.owed[:0], s.owed[n:]...)
 	return evs
+}
+
+// span is a stretch of time, ends included.
+type span struct{ lo, hi time.Duration }
+
+// around returns the stretch of a length round t, or live, up to t, moved so that
+// it begins within the scene.
+func (f *Family) around(s *state, t, length time.Duration) span {
+	if f.live {
+		return span{max(t-length, s.scene), t}
+	}
+	lo := max(t-length/2, s.scene)
+	return span{lo, lo + length}
+}
+
+// until returns p moved so that it ends within the scene.
+func (p span) until(newest, scene time.Duration) span {
+	if p.hi > newest {
+		p.lo, p.hi = max(p.lo-(p.hi-newest), scene), newest
+	}
+	return p
 }

@@ -22,19 +22,29 @@
 // onsets. The motion of a cell is its mean absolute difference of luma, after
 // a change of the whole picture's brightness and contrast is undone, less what
 // the median cell moves and the spread of the cells explains; its onset is the
-// rise against the most that the cell and its neighbours have moved in the 90 ms
-// before. So noise, a fade, and a pan are nobody's motion, and a thing that goes
-// its way at constant speed has no onsets: where it arrives, the next cell has
-// moved before.
+// rise against the most that the cell and its neighbours have moved in the 180 ms
+// before, several times over. So noise, a fade, and a pan are nobody's motion;
+// a movement there and back is one onset; and a thing that goes its way at
+// constant speed has none: where it arrives, the next cell has moved before.
 //
 // # Note [Never stretched]
 //
 // A grid's scale is fixed: 0 up to a correlation of [Floor], 255 from [Ceiling]
-// on. The correlation carries a constant in its denominator on both sides, so
-// that little motion, or a second without onsets, gives no correlation; and
-// a coincidence that rests on a single onset is at most faint, because in
-// a second, single onsets of different things coincide by chance every few
-// seconds. Nothing is divided by the map's own maximum.
+// on, and never divided by the map's own maximum. What has nothing to do with the
+// sound has to stay dark:
+//
+//   - The correlation carries a constant in its denominator on both sides, so that
+//     little motion, or a second without onsets, gives none.
+//   - It has to hold, less closely, over the three seconds around as well, as far
+//     as they are of the same scene, and there by 3.3 standard deviations of what
+//     chance gives with so many frames: at 10 per second and in the first
+//     moments of a scene more is asked for than later on.
+//   - A coincidence of a single onset counts half, because single onsets of
+//     different things coincide by chance every few seconds.
+//
+// What it cannot tell: two things that move at the same times, and a thing that
+// fills more than half the picture, which is taken for the camera. A sound and
+// a motion that both last without a new onset have nothing to be compared by.
 package sync
 
 import (
@@ -53,7 +63,7 @@ const Method = "sync"
 // The fixed scale of the grids: correlation of motion with sound.
 const (
 	Floor   = 0.5
-	Ceiling = 0.85
+	Ceiling = 0.8
 )
 
 // The picture that is looked at, and the grid over it: cells of 10 by 10 pixels.
