@@ -52,7 +52,7 @@ func TestRefusesOtherPicturesAndSounds(t *testing.T) {
 func TestMapsLieOnTheGrid(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, live := range []bool{false, true} {
-		for range 8 {
+		for range 4 {
 			d := newDuel(rng.Uint64N(100), 0)
 			// Frames of variable length, some very short, some long, and cuts.
 			d.times, d.cuts = nil, map[int]bool{}
@@ -98,7 +98,7 @@ func TestMapsLieOnTheGrid(t *testing.T) {
 func TestLive(t *testing.T) {
 	f := family(t, Config{Live: true})
 	right, wrong := 0, 0
-	for seed := range uint64(trials / 8) {
+	for seed := range uint64(max(3, trials/8)) {
 		d := newDuel(seed, 150*time.Millisecond)
 		st := f.Open()
 		for i := range d.times {
