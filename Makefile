@@ -6,8 +6,8 @@
 INPUT  ?= docs/demo/demo.mp4
 OUT    ?= out
 # The trained pack, once there is one; until then the test graphs, which say of
-# themselves that they are test graphs.
-MODELS ?= $(if $(wildcard models/default/pack.yaml),models/default,models/fixture)
+# themselves that they are test graphs, and the localization that needs no model.
+MODELS ?= $(if $(wildcard models/default/pack.yaml),models/default,models/fixture --localize sync)
 FUZZ   ?= 20s
 ENV    := .ci/env
 FLAGS  ?=

@@ -30,7 +30,8 @@
   document.querySelector("h1").textContent = data.source;
   $("meta").textContent = [clock(data.duration), ...(data.streams || [])].join(" · ");
   const notes = [];
-  if (data.fixture) notes.push("Test fixtures, not models: these results mean nothing.");
+  const stubs = (data.models || []).filter((m) => m.fixture).map((m) => m.family);
+  if (data.fixture) notes.push(`Test fixtures, not models: what they say means nothing${stubs.length ? " (" + stubs.join(", ") + ")" : ""}.`);
   if (!data.complete) notes.push("Incomplete: " + (data.error || "the run was interrupted."));
   if (notes.length) { $("notice").hidden = false; $("notice").textContent = notes.join(" "); }
 

@@ -91,6 +91,7 @@ type model struct {
 	Version string `json:"version"`
 	SHA256  string `json:"sha256"`
 	License string `json:"license"`
+	Fixture bool   `json:"fixture,omitempty"`
 }
 
 type span struct {
@@ -327,7 +328,7 @@ func (s *Sink) fill(media Media, sum sinks.Summary) (embed string, err error) {
 	}
 	for _, m := range s.head.Models {
 		d.Fixture = d.Fixture || m.Fixture
-		d.Models = append(d.Models, model{m.Family, m.Name, m.Version, m.SHA256, m.License})
+		d.Models = append(d.Models, model{m.Family, m.Name, m.Version, m.SHA256, m.License, m.Fixture})
 	}
 	d.Facts = [][2]string{
 		{"Length", clock(sum.Duration)},
