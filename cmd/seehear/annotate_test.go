@@ -221,9 +221,16 @@ func TestBadInputs(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"annotate"}, {"nonsense"}, {"annotate", "--outputs", "gif", demo}, {"annotate", "-j", "0", demo}, {"probe", "--rate", "0", demo},
-		{"annotate", "--caption-every", "bogus", demo}, {"annotate", "--models", "none", "--caption-every", "bogus", demo},
-		{"annotate", "--models", pack, "--beam", "-1", demo}, {"annotate", "--models", pack, "--localize-fps", "0", demo},
+		{},
+		{"annotate"},
+		{"nonsense"},
+		{"annotate", "--outputs", "gif", demo},
+		{"annotate", "-j", "0", demo},
+		{"probe", "--rate", "0", demo},
+		{"annotate", "--caption-every", "bogus", demo},
+		{"annotate", "--models", "none", "--caption-every", "bogus", demo},
+		{"annotate", "--models", pack, "--beam", "-1", demo},
+		{"annotate", "--models", pack, "--localize-fps", "0", demo},
 	} {
 		if code, _, stderr := seehearRun(t, nil, args...); code != exitUsage || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%v: exit %d, %q", args, code, stderr)
