@@ -42,15 +42,8 @@ func load(dir string) (*Pack, error) {
 		return nil, cause(err)
 	}
 	defer root.Close()
-	data, err := readAll(root, Manifest, maxManifest)
+	p, err := manifest(root, dir)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", Manifest, err)
-	}
-	p, err := parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", Manifest, err)
-	}
-	if p.Dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
 	for i := range p.Models {
@@ -59,6 +52,21 @@ func load(dir string) (*Pack, error) {
 		}
 	}
 	return p, nil
+}
+
+// manifest reads the manifest of the pack in dir, which root is open on, without
+// looking at the other files.
+func manifest(root *os.Root, dir string) (*Pack, error) {
+	data, err := readAll(root, Manifest, maxManifest)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", Manifest, err)
+	}
+	p, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", Manifest, err)
+	}
+	p.Dir, err = filepath.Abs(dir)
+	return p, err
 }
 
 // parse decodes and validates a manifest.

@@ -92,16 +92,7 @@ func manifestOf(dir string) (*Pack, error) {
 		return nil, cause(err)
 	}
 	defer root.Close()
-	data, err := readAll(root, Manifest, maxManifest)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", Manifest, err)
-	}
-	p, err := parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", Manifest, err)
-	}
-	p.Dir, err = filepath.Abs(dir)
-	return p, err
+	return manifest(root, dir)
 }
 
 // Shape writes the shape of an input or output as errors of this package do: the

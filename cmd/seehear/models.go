@@ -518,17 +518,8 @@ type pulledFile struct {
 
 // Run is called by kong. A soft stop ends it too: what came is kept.
 func (c *modelsPullCmd) Run(ctx context.Context, s streams, stop softStop) error {
-	ctx, cancel := context.WithCancel(ctx)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	defer func() { cancel(); <-stopped }()
+	ctx, end := stop.within(ctx)
+	defer end()
 
 	progress := newProgress(s.err)
 	bars := &byteBars{progress: progress}

@@ -37,17 +37,8 @@ const lacksPackages = 3
 
 // Run is called by kong.
 func (c *importCmd) Run(ctx context.Context, s streams, stop softStop) error {
-	ctx, cancel := context.WithCancel(ctx)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	defer func() { cancel(); <-stopped }()
+	ctx, end := stop.within(ctx)
+	defer end()
 
 	dir, said, err := c.make(ctx)
 	switch {
