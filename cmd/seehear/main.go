@@ -13,7 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/seehear/seehear/decode/ffmpeg"
+	_ "github.com/seehear/seehear/decode/ffmpeg/onearena" // memory stays flat over hours
 	"github.com/seehear/seehear/ingest"
 	"github.com/seehear/seehear/ingest/av"
 )
@@ -64,7 +64,6 @@ func (e *exitError) Error() string {
 func (e *exitError) Unwrap() error { return e.err }
 
 func main() {
-	ffmpeg.OneArena()
 	stop := listen(os.Stderr)
 	os.Exit(run(context.Background(), os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}, stop))
 }
