@@ -128,6 +128,7 @@ func (j *job) annotate(ctx context.Context, shown string, b *bar) (sinks.Summary
 			}
 			b.reached(done)
 		}))
+		defer draw.Release()
 		out = append(out, &drawn{draw, by})
 		if wants("report") {
 			out = append(out, report.New(report.Config{
@@ -190,12 +191,17 @@ func (j *job) drawing(wants func(string) bool, open opening, reached func(done, 
 // page if it is small enough, else the video that lies beside it.
 func (j *job) media(draw *overlay.Sink) report.Media {
 	r := draw.Result()
-	m := report.Media{Thumbs: map[ingest.Stamp][]byte{}}
+	thumbs := map[ingest.Stamp]overlay.Thumb{}
 	for _, t := range r.Thumbs {
-		if t.Kind == overlay.FrameThumb {
-			m.Thumbs[t.Stamp] = t.JPEG
-		}
+		thumbs[t.Stamp] = t
 	}
+	m := report.Media{Thumb: func(at ingest.Stamp) ([]byte, error) {
+		t, ok := thumbs[at]
+		if !ok {
+			return nil, nil
+		}
+		return draw.Thumb(t)
+	}}
 	for _, v := range r.Videos {
 		if v.Asked == overlay.SmallVideoName {
 			m.Embed = filepath.Join(j.dir, v.Name)

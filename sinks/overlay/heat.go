@@ -1,6 +1,11 @@
 package overlay
 
-import "math"
+import (
+	"math"
+	"slices"
+
+	"github.com/seehear/seehear/sinks"
+)
 
 // layer is a way of finding what sounds: each has its own maps and colours, and
 // where both hold, both are drawn.
@@ -20,13 +25,26 @@ func layerOf(method string) layer {
 	return looks
 }
 
-// heat is a heat map that is to be drawn: its grid lies in the spool.
+// heat is a heat map that is to be drawn: its grid lies in the spool. There are
+// many of them, so they are small.
 type heat struct {
 	at   int64
-	w, h int
-	x, y float64 // of the peak, 0 to 1
+	w, h int32
+	x, y float32 // of the peak, 0 to 1
 	most byte    // largest strength; 0, also of a gated map, draws nothing
-	grid []byte  // once it is loaded
+}
+
+// loaded is a heat map with its grid.
+type loaded struct {
+	heat
+	grid []byte
+}
+
+// load reads the grid of h from the spool into the memory of the one before.
+func (l *loaded) load(s *sinks.Spool, h heat) error {
+	n := int(h.w) * int(h.h)
+	l.heat, l.grid = h, slices.Grow(l.grid[:0], n)[:n]
+	return s.Load(l.grid, h.at)
 }
 
 // anchors of the colours of each layer's heat maps, from weak to strong: lightness

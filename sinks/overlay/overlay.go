@@ -4,7 +4,8 @@
 // second pass over the input in Close: annotated.mp4 with heat map, caption, top
 // sounds, speech and the original sound; heat maps as PNG over their frames; and
 // thumbnails for the report, which closes after this sink and asks for
-// [Sink.Result]. Faces are written as PNG as they come. The pipeline of package
+// [Sink.Result] and [Sink.Thumb]; who made the sink lets go of them with
+// [Sink.Release]. Faces are written as PNG as they come. The pipeline of package
 // seehear calls the sink; the pictures of the second pass come from
 // [Config].Open, which opens the very input again.
 //
@@ -19,8 +20,8 @@
 //	})
 //
 // Everything that is kept in memory over the whole source is small (a caption's
-// text, five labels); the grids of heat maps go to a nameless file, and pictures
-// live for one frame.
+// text, five labels, where a heat map lies); the grids of heat maps and thumbnails
+// go to a nameless file, and pictures live for one frame.
 package overlay
 
 import (
@@ -71,11 +72,9 @@ type Config struct {
 	Videos   []Video
 	Heatmaps Pictures
 	Faces    bool // write faces/*.png
-	// ThumbWidth makes thumbnails of that many pixels across: one of the frame at
-	// each cut and caption, and of the heat map over its frame at most once in
-	// ThumbEvery (0 means a second). 0 makes none.
+	// ThumbWidth makes a thumbnail of that many pixels across of the frame at each
+	// caption. 0 makes none.
 	ThumbWidth int
-	ThumbEvery time.Duration
 	// Threads bounds those of the video encoder; 0 lets it choose.
 	Threads int
 	// Progress, if set, is called as the second pass begins (done is 0), every
@@ -83,21 +82,12 @@ type Config struct {
 	Progress func(done, total time.Duration)
 }
 
-// Kind says what a thumbnail shows.
-type Kind uint8
-
-// What thumbnails show.
-const (
-	FrameThumb   Kind = iota + 1 // the frame as it is
-	HeatmapThumb                 // with the heat map
-)
-
-// Thumb is a small picture, JPEG.
+// Thumb is a small picture, JPEG, for [Sink.Thumb] to load.
 type Thumb struct {
-	ingest.Stamp // of the event that it belongs to
-	Kind         Kind
+	ingest.Stamp // of its caption
 	W, H         int
-	JPEG         []byte
+	at           int64 // in the spool
+	size         int
 }
 
 // Picture is a PNG file that was written.
@@ -133,18 +123,6 @@ func (r Result) Video(asked string) string {
 	return ""
 }
 
-// FrameThumbs returns the thumbnails of plain frames by the stamp of their cut or
-// caption, as the report wants them.
-func (r Result) FrameThumbs() map[ingest.Stamp][]byte {
-	m := map[ingest.Stamp][]byte{}
-	for _, t := range r.Thumbs {
-		if t.Kind == FrameThumb {
-			m[t.Stamp] = t.JPEG
-		}
-	}
-	return m
-}
-
 // Sink draws the results of one source.
 type Sink struct {
 	cfg    Config
@@ -152,7 +130,7 @@ type Sink struct {
 	begun  bool
 	err    error
 
-	spool    spool
+	spool    *sinks.Spool // grids, then thumbnails
 	heats    [layers][]mark[heat]
 	captions []mark[string]
 	sounds   []mark[heard]
@@ -173,14 +151,23 @@ func New(cfg Config) *Sink {
 			cfg.Videos[i].MaxHeight = 1080
 		}
 	}
-	if cfg.ThumbEvery <= 0 {
-		cfg.ThumbEvery = time.Second
-	}
-	return &Sink{cfg: cfg}
+	return &Sink{cfg: cfg, spool: sinks.NewSpool(cfg.Dir)}
 }
 
 // Result returns what was made, once Close has returned.
 func (s *Sink) Result() Result { return s.result }
+
+// Thumb loads the JPEG of a thumbnail of Result.
+func (s *Sink) Thumb(t Thumb) ([]byte, error) {
+	b := make([]byte, t.size)
+	if err := s.spool.Load(b, t.at); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Release lets go of the thumbnails: none can be loaded afterwards.
+func (s *Sink) Release() { s.spool.Close() }
 
 // Begin keeps the header.
 func (s *Sink) Begin(ctx context.Context, h sinks.Header) error {
@@ -223,7 +210,11 @@ func (s *Sink) Close(ctx context.Context, sum sinks.Summary) error {
 	if !s.begun {
 		return nil
 	}
-	defer s.spool.close()
+	defer func() {
+		if len(s.result.Thumbs) == 0 {
+			s.spool.Close()
+		}
+	}()
 	if s.err == nil {
 		s.err = ctx.Err()
 	}
@@ -262,7 +253,7 @@ func (s *Sink) keepHeat(ev infer.Event, p *infer.Heatmap) error {
 	if p.W <= 0 || p.H <= 0 || len(p.Grid) != p.W*p.H || s.cfg.Open == nil {
 		return nil
 	}
-	h := heat{w: p.W, h: p.H, x: p.X, y: p.Y}
+	h := heat{w: int32(p.W), h: int32(p.H), x: float32(p.X), y: float32(p.Y)}
 	for _, v := range p.Grid {
 		h.most = max(h.most, v)
 	}
@@ -271,7 +262,7 @@ func (s *Sink) keepHeat(ev infer.Event, p *infer.Heatmap) error {
 	}
 	if h.most > 0 {
 		var err error
-		if h.at, err = s.spool.add(s.cfg.Dir, p.Grid); err != nil {
+		if h.at, err = s.spool.Add(p.Grid); err != nil {
 			return err
 		}
 	}

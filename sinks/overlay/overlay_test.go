@@ -153,6 +153,12 @@ func TestSink(t *testing.T) {
 
 func write(t testing.TB, cfg Config, m *fakeMedia, head sinks.Header, sum sinks.Summary, evs ...infer.Event) Result {
 	t.Helper()
+	return closed(t, cfg, m, head, sum, evs...).Result()
+}
+
+// closed returns the sink after a whole run.
+func closed(t testing.TB, cfg Config, m *fakeMedia, head sinks.Header, sum sinks.Summary, evs ...infer.Event) *Sink {
+	t.Helper()
 	cfg.Open = m.open
 	head.Streams = m.streams()
 	s := New(cfg)
@@ -169,7 +175,8 @@ func write(t testing.TB, cfg Config, m *fakeMedia, head sinks.Header, sum sinks.
 		t.Fatal(err)
 	}
 	check(t, m)
-	return s.Result()
+	t.Cleanup(s.Release)
+	return s
 }
 
 func event(at, dur time.Duration, p infer.Payload) infer.Event {
@@ -407,28 +414,27 @@ func TestThumbs(t *testing.T) {
 	evs = append(evs, event(0, 0, &infer.Cut{Strength: 1}), event(0, 0, &infer.Caption{Text: "x"}), event(2010*ms, 0, &infer.Caption{Text: "y"}))
 	var seen []time.Duration
 	cfg := Config{Dir: t.TempDir(), ThumbWidth: 64, Progress: func(done, _ time.Duration) { seen = append(seen, done) }}
-	res := write(t, cfg, m, sinks.Header{}, sinks.Summary{Complete: true, Duration: 4 * time.Second}, evs...)
-	frames := res.FrameThumbs()
-	if len(frames) != 2 || frames[ingest.Stamp{}] == nil || frames[ingest.Stamp{At: 2010 * ms}] == nil {
-		t.Errorf("thumbnails of frames: %d", len(frames))
+	s := closed(t, cfg, m, sinks.Header{}, sinks.Summary{Complete: true, Duration: 4 * time.Second}, evs...)
+	res := s.Result()
+	if len(res.Thumbs) != 2 || res.Thumbs[0].Stamp != (ingest.Stamp{}) || res.Thumbs[1].At != 2010*ms {
+		t.Fatalf("thumbnails %+v, want one for each caption", res.Thumbs)
 	}
-	heats := 0
 	for _, th := range res.Thumbs {
-		img, err := jpeg.Decode(bytes.NewReader(th.JPEG))
+		b, err := s.Thumb(th)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := jpeg.Decode(bytes.NewReader(b))
 		if err != nil || img.Bounds().Dx() != 64 || th.W != 64 || img.Bounds().Dy() != 36 || th.H != 36 {
 			t.Fatalf("thumbnail at %v: %v %v", th.At, err, th)
 		}
-		r, _, b := rgbAt(img, 32, 18)
-		warm := r-b > 40
-		if warm != (th.Kind == HeatmapThumb) {
-			t.Errorf("thumbnail at %v of kind %d: heat %v", th.At, th.Kind, warm)
-		}
-		if th.Kind == HeatmapThumb {
-			heats++
+		if r, _, b := rgbAt(img, 32, 18); r-b > 40 {
+			t.Errorf("the thumbnail at %v shows a heat map", th.At)
 		}
 	}
-	if heats != 4 {
-		t.Errorf("%d heat maps in four seconds", heats)
+	s.Release()
+	if _, err := s.Thumb(res.Thumbs[0]); err == nil {
+		t.Error("a thumbnail was loaded after Release")
 	}
 	if len(seen) < 3 || seen[len(seen)-1] != 4*time.Second {
 		t.Errorf("progress %v", seen)

@@ -31,7 +31,7 @@ const fixtureText = "FIXTURE MODELS · results mean nothing"
 // scene is what one picture shows.
 type scene struct {
 	at      time.Duration
-	heats   [layers]*heat // nil, or with a grid
+	heats   [layers]*loaded // nil for none
 	caption string
 	sound   *heard
 	voice   int // -1: nobody speaks
@@ -118,18 +118,18 @@ func (p *painter) put(rgb []byte, pn *panel) {
 func (p *painter) paintHeat(rgb []byte, s *scene) {
 	for l, h := range s.heats {
 		if h != nil && h.most > 0 {
-			p.heats[l].draw(rgb, p.w, p.h, layer(l), h.grid, h.w, h.h)
+			p.heats[l].draw(rgb, p.w, p.h, layer(l), h.grid, int(h.w), int(h.h))
 		}
 	}
 	for _, h := range s.heats {
 		if h != nil && h.most >= 64 {
-			ring(rgb, p.w, p.h, h.x*float64(p.w), h.y*float64(p.h), p.u*0.55, math.Max(p.u*0.09, 1))
+			ring(rgb, p.w, p.h, float64(h.x)*float64(p.w), float64(h.y)*float64(p.h), p.u*0.55, math.Max(p.u*0.09, 1))
 		}
 	}
 }
 
 // hot reports whether any heat map holds.
-func (s *scene) hot() bool { return s.heats != [layers]*heat{} }
+func (s *scene) hot() bool { return s.heats != [layers]*loaded{} }
 
 // drawBand draws the warning across the top.
 func (p *painter) drawBand() *panel {

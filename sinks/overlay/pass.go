@@ -44,11 +44,8 @@ type pass struct {
 	faces    cursor[*infer.Face]
 	thumbs   []ingest.Stamp // of what gets a thumbnail
 	pngs     []ingest.Stamp // of what gets a PNG, if a heat map holds there
-	nextHeat [layers]int    // of the heat maps, for thumbnails
-	lastHeat time.Duration
 
-	heat      [layers]heat // that is seen
-	thumbHeat heatmap
+	heat [layers]loaded // that is seen
 
 	waiting   []decode.Unit
 	frames    int // waiting
@@ -91,14 +88,14 @@ func newPass(s *Sink, sum sinks.Summary) (*pass, error) {
 		w := v.MaxHeight * 16 / 9 &^ 1
 		p.outs = append(p.outs, &output{size: p.addSize(w, v.MaxHeight)})
 	}
-	marks := append([]ingest.Stamp(nil), s.cuts...)
+	var captions []ingest.Stamp
 	for _, c := range s.captions {
-		marks = append(marks, c.Stamp)
+		captions = append(captions, c.Stamp)
 	}
-	sortStamps(&marks)
+	sortStamps(&captions)
 	if s.cfg.Heatmaps != NoPictures && s.heated() {
 		p.full = p.addSize(p.sourceSize())
-		p.pngs = marks
+		p.pngs = append(captions[:len(captions):len(captions)], s.cuts...)
 		if s.cfg.Heatmaps == Every {
 			p.pngs = nil
 			for _, m := range s.heats {
@@ -106,12 +103,11 @@ func newPass(s *Sink, sum sinks.Summary) (*pass, error) {
 					p.pngs = append(p.pngs, h.Stamp)
 				}
 			}
-			sortStamps(&p.pngs)
 		}
+		sortStamps(&p.pngs)
 	}
 	if s.cfg.ThumbWidth > 0 {
-		p.thumbs = marks
-		p.lastHeat = -s.cfg.ThumbEvery
+		p.thumbs = captions
 		if len(p.sizes) == 0 {
 			p.addSize(854, 480)
 		}
@@ -434,10 +430,7 @@ func (p *pass) scene(at ingest.Stamp) (*scene, error) {
 		h := &p.heat[l]
 		s.heats[l] = h
 		if h.grid == nil || h.at != m.value.at {
-			grid := h.grid
-			*h = m.value
-			var err error
-			if h.grid, err = p.s.spool.load(grid, m.value); err != nil {
+			if err := h.load(p.s.spool, m.value); err != nil {
 				return nil, err
 			}
 		}
@@ -606,35 +599,16 @@ func (p *pass) pictures(f *decode.Frame, s *scene) error {
 		return nil
 	}
 	img := f.Images[p.thumb]
-	add := func(st ingest.Stamp, kind Kind, rgb []byte) error {
-		b, w, h, err := thumbnail(rgb, img.W, img.H, p.s.cfg.ThumbWidth)
-		p.s.result.Thumbs = append(p.s.result.Thumbs, Thumb{Stamp: st, Kind: kind, W: w, H: h, JPEG: b})
-		return err
-	}
 	for _, st := range due(&p.thumbs, f.Stamp) {
-		if err := add(st, FrameThumb, img.Pix); err != nil {
+		jpeg, w, h, err := thumbnail(img.Pix, img.W, img.H, p.s.cfg.ThumbWidth)
+		if err != nil {
 			return err
 		}
-	}
-	for l := range p.heats {
-		heats := p.heats[l].marks
-		for ; p.nextHeat[l] < len(heats) && !f.Before(heats[p.nextHeat[l]].Stamp); p.nextHeat[l]++ {
-			m := heats[p.nextHeat[l]]
-			since := m.At - p.lastHeat
-			if m.value.most == 0 || since >= 0 && since < p.s.cfg.ThumbEvery {
-				continue
-			}
-			p.lastHeat = m.At
-			rgb := append([]byte(nil), img.Pix...)
-			grid, err := p.s.spool.load(nil, m.value)
-			if err != nil {
-				return err
-			}
-			p.thumbHeat.draw(rgb, img.W, img.H, layer(l), grid, m.value.w, m.value.h)
-			if err := add(m.Stamp, HeatmapThumb, rgb); err != nil {
-				return err
-			}
+		at, err := p.s.spool.Add(jpeg)
+		if err != nil {
+			return err
 		}
+		p.s.result.Thumbs = append(p.s.result.Thumbs, Thumb{Stamp: st, W: w, H: h, at: at, size: len(jpeg)})
 	}
 	return nil
 }

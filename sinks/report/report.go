@@ -5,10 +5,11 @@
 // The command makes it and closes it after the overlay, whose video and
 // thumbnails it embeds:
 //
-//	report.New(report.Config{Path: "out/clip/report.html", Media: overlay.Media})
+//	report.New(report.Config{Path: "out/clip/report.html", Media: media})
 //
-// The sink keeps what it draws until Close: scores, captions and faces, but of a
-// heat map only its strongest place.
+// What the page shows (scores, captions, faces, of a heat map only its strongest
+// place) is kept in a nameless file until Close, and copied into the page from
+// there, so that memory does not grow with the source.
 package report
 
 import (
@@ -17,13 +18,14 @@ import (
 	"context"
 	_ "embed"
 	"encoding/base64"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"image"
 	"image/png"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -42,8 +44,9 @@ type Media struct {
 	Embed string
 	// Beside is the name of the full video relative to the page, "" for none.
 	Beside string
-	// Thumbs are JPEG pictures of the frames at captions.
-	Thumbs map[ingest.Stamp][]byte
+	// Thumb returns the frame at a caption as JPEG, nothing if there is none. It is
+	// called for one caption after the other.
+	Thumb func(ingest.Stamp) ([]byte, error)
 }
 
 // Config says where the page goes and where its pictures come from.
@@ -55,15 +58,41 @@ type Config struct {
 
 // Sink collects events and writes the page at Close.
 type Sink struct {
-	cfg  Config
-	head sinks.Header
-	data page
+	cfg   Config
+	head  sinks.Header
+	begun bool
+	err   error
+
+	spool    *sinks.Spool
+	facts    page
+	lanes    [lanes]lane
+	heat     []method // in the order of their first events
+	captions []caption
 }
 
-// New returns a sink that writes cfg.Path.
-func New(cfg Config) *Sink { return &Sink{cfg: cfg} }
+var _ sinks.Sink = (*Sink)(nil)
 
-// The page's data as its script reads them; times are seconds.
+// New returns a sink that writes cfg.Path.
+func New(cfg Config) *Sink {
+	return &Sink{cfg: cfg, spool: sinks.NewSpool(filepath.Dir(cfg.Path))}
+}
+
+// The arrays of the page's data that grow with the source.
+const (
+	sounds = iota
+	objects
+	scenes
+	speeches
+	faces
+	cuts
+	gaps
+	lanes
+)
+
+var laneNames = [lanes]string{"sounds", "objects", "scenes", "speech", "faces", "cuts", "gaps"}
+
+// page is what the page's script reads besides the lanes, the heat maps and the
+// captions; times are seconds.
 type page struct {
 	Source   string      `json:"source"`
 	Duration float64     `json:"duration"`
@@ -74,15 +103,6 @@ type page struct {
 	Models   []model     `json:"models"`
 	Facts    [][2]string `json:"facts"`
 	Video    string      `json:"video"` // "" none, "embedded", or a relative path
-	Sounds   []scores    `json:"sounds"`
-	Objects  []scores    `json:"objects"`
-	Scenes   []scores    `json:"scenes"`
-	Speech   []speech    `json:"speech"`
-	Captions []caption   `json:"captions"`
-	Heat     []heat      `json:"heat"` // one lane per method, in the order of their first events
-	Faces    []face      `json:"faces"`
-	Cuts     []float64   `json:"cuts"`
-	Gaps     []gap       `json:"gaps"`
 }
 
 type model struct {
@@ -112,21 +132,11 @@ type speech struct {
 	Voice int     `json:"voice"`
 }
 
-type caption struct {
-	span
-	Text  string   `json:"text"`
-	LogP  float64  `json:"logp"`
-	Words [][3]any `json:"words"` // text, probability, attention in base64
-	W     int      `json:"w"`
-	H     int      `json:"h"`
-	Thumb string   `json:"thumb"` // data URI
-	at    ingest.Stamp
-}
-
-// heat is where one method finds what sounds.
-type heat struct {
-	Method string       `json:"method"`
-	Maps   [][5]float64 `json:"maps"` // t, dur, strength 0..1, x, y
+// method is one way of finding what sounds, with its maps: t, dur, strength 0..1,
+// x, y.
+type method struct {
+	name string
+	maps lane
 }
 
 type face struct {
@@ -144,55 +154,62 @@ type gap struct {
 }
 
 // Begin keeps the header.
-func (s *Sink) Begin(_ context.Context, h sinks.Header) error {
-	s.head = h
-	return nil
+func (s *Sink) Begin(ctx context.Context, h sinks.Header) error {
+	s.head, s.begun, s.err = h, true, ctx.Err()
+	return s.err
 }
 
 // Write keeps what the page shows of e.
-func (s *Sink) Write(_ context.Context, e infer.Event) error {
-	d := &s.data
-	d.Fixture = d.Fixture || e.Fixture
+func (s *Sink) Write(ctx context.Context, e infer.Event) error {
+	if s.err == nil {
+		s.err = ctx.Err()
+	}
+	if s.err == nil {
+		if err := s.keep(e); err != nil {
+			s.err = fmt.Errorf("report: %w", err)
+		}
+	}
+	return s.err
+}
+
+func (s *Sink) keep(e infer.Event) error {
+	s.facts.Fixture = s.facts.Fixture || e.Fixture
 	at := span{e.At.Seconds(), e.Dur.Seconds()}
+	add := func(to int, v any) error { return s.lanes[to].add(s.spool, v) }
 	switch p := e.Payload.(type) {
 	case *infer.Sound:
-		add := func(to *[]scores, of []infer.Score) {
+		for i, of := range [][]infer.Score{sounds: p.Events, objects: p.Objects, scenes: p.Scenes} {
 			if len(of) > 0 || p.Silent {
-				*to = append(*to, scores{at, p.Silent, e.Short, top(of)})
+				if err := add(i, scores{at, p.Silent, e.Short, top(of)}); err != nil {
+					return err
+				}
 			}
 		}
-		add(&d.Sounds, p.Events)
-		add(&d.Objects, p.Objects)
-		add(&d.Scenes, p.Scenes)
 	case *infer.Speech:
-		d.Speech = append(d.Speech, speech{at, p.P, p.Voice})
+		return add(speeches, speech{at, p.P, p.Voice})
 	case *infer.Caption:
-		c := caption{span: at, Text: p.Text, LogP: p.LogP, W: p.AttentionW, H: p.AttentionH, at: e.Stamp}
-		for _, w := range p.Words {
-			c.Words = append(c.Words, [3]any{w.Text, round(w.P), base64.StdEncoding.EncodeToString(w.Attention)})
-		}
-		d.Captions = append(d.Captions, c)
+		return s.keepCaption(e, p)
 	case *infer.Heatmap:
 		strength := 0.0
 		if len(p.Grid) > 0 {
 			strength = float64(slices.Max(p.Grid)) / 255
 		}
-		lane := slices.IndexFunc(d.Heat, func(h heat) bool { return h.Method == p.Method })
-		if lane < 0 {
-			lane = len(d.Heat)
-			d.Heat = append(d.Heat, heat{Method: p.Method})
+		i := slices.IndexFunc(s.heat, func(m method) bool { return m.name == p.Method })
+		if i < 0 {
+			i = len(s.heat)
+			s.heat = append(s.heat, method{name: p.Method})
 		}
-		d.Heat[lane].Maps = append(d.Heat[lane].Maps, [5]float64{at.T, at.D, round(strength), round(p.X), round(p.Y)})
+		return s.heat[i].maps.add(s.spool, [5]float64{at.T, at.D, round(strength), round(p.X), round(p.Y)})
 	case *infer.Face:
 		uri, err := pngURI(p)
 		if err != nil {
-			return fmt.Errorf("report: face at %s: %w", e.At, err)
+			return fmt.Errorf("face at %s: %w", e.At, err)
 		}
-		d.Faces = append(d.Faces, face{at, p.Voice, p.Used, infer.FaceNotice, uri})
+		return add(faces, face{at, p.Voice, p.Used, infer.FaceNotice, uri})
 	case *infer.Cut:
-		d.Cuts = append(d.Cuts, at.T)
+		return add(cuts, at.T)
 	case *infer.Gap:
-		d.Gaps = append(d.Gaps, gap{at, p.Stream, p.Reason})
+		return add(gaps, gap{at, p.Stream, p.Reason})
 	}
 	return nil
 }
@@ -237,9 +254,20 @@ var pageTemplate = template.Must(template.New("report").Parse(pageHTML))
 
 // Close writes the page. An incomplete run gets a page that says so.
 func (s *Sink) Close(ctx context.Context, sum sinks.Summary) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("report: %w", err)
+	defer s.spool.Close()
+	if !s.begun {
+		return nil
 	}
+	if s.err == nil {
+		s.err = ctx.Err()
+	}
+	if s.err == nil {
+		s.err = s.write(sum)
+	}
+	return s.err
+}
+
+func (s *Sink) write(sum sinks.Summary) error {
 	var media Media
 	if s.cfg.Media != nil {
 		media = s.cfg.Media()
@@ -248,16 +276,12 @@ func (s *Sink) Close(ctx context.Context, sum sinks.Summary) error {
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	data, err := json.Marshal(&s.data)
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
 	out, err := sinks.Create(s.cfg.Path)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	w := bufio.NewWriterSize(out, 1<<16)
-	err = s.render(w, data, embed)
+	err = s.render(w, media, embed)
 	if err == nil {
 		err = w.Flush()
 	}
@@ -267,36 +291,42 @@ func (s *Sink) Close(ctx context.Context, sum sinks.Summary) error {
 	return nil
 }
 
-// videoMark stands where the video's bytes go, so that they are streamed into the
-// file and never held as one string.
-const videoMark = "<!--video-->"
+// These stand where the data and the video go, which are streamed into the file
+// and never held as one string.
+const (
+	dataMark  = "/*data*/"
+	videoMark = "<!--video-->"
+)
 
-func (s *Sink) render(w io.Writer, data []byte, embed string) error {
+func (s *Sink) render(w *bufio.Writer, media Media, embed string) error {
 	var b bytes.Buffer
 	err := pageTemplate.Execute(&b, map[string]any{
-		"Title": s.data.Source,
+		"Title": s.facts.Source,
 		"CSS":   template.CSS(pageCSS),
 		"JS":    template.JS(pageJS),
-		"Data":  template.JS(data), // json.Marshal escapes <, > and &
+		"Data":  template.JS(dataMark),
 		"Video": template.HTML(videoMark),
 	})
 	if err != nil {
 		return err
 	}
-	before, after, found := bytes.Cut(b.Bytes(), []byte(videoMark))
-	if _, err = w.Write(before); err != nil {
+	before, rest, found := bytes.Cut(b.Bytes(), []byte(dataMark))
+	between, after, found2 := bytes.Cut(rest, []byte(videoMark))
+	if !found || !found2 {
+		return errors.New("the template lost its marks")
+	}
+	w.Write(before) // errors of w wait for its Flush
+	if err = s.writeData(w, media); err != nil {
 		return err
 	}
-	if !found {
-		return nil
-	}
+	w.Write(between)
 	if embed != "" {
 		if err = inline(w, embed); err != nil {
 			return err
 		}
 	}
-	_, err = w.Write(after)
-	return err
+	w.Write(after)
+	return nil
 }
 
 func inline(w io.Writer, path string) error {
@@ -319,9 +349,9 @@ func inline(w io.Writer, path string) error {
 	return err
 }
 
-// fill completes the page's data and returns the path of the video to embed.
+// fill completes the page's facts and returns the path of the video to embed.
 func (s *Sink) fill(media Media, sum sinks.Summary) (embed string, err error) {
-	d := &s.data
+	d := &s.facts
 	d.Source, d.Duration, d.Complete, d.Error = s.head.Source, sum.Duration.Seconds(), sum.Complete, sum.Error
 	for _, st := range s.head.Streams {
 		d.Streams = append(d.Streams, describe(st))
@@ -348,19 +378,6 @@ func (s *Sink) fill(media Media, sum sinks.Summary) (embed string, err error) {
 		if info.Size() <= EmbedLimit {
 			d.Video, embed = "embedded", media.Embed
 		}
-	}
-	slices.SortStableFunc(d.Captions, func(a, b caption) int { return int(a.at.At - b.at.At) })
-	for i := range d.Captions {
-		c := &d.Captions[i]
-		if jpeg := media.Thumbs[c.at]; len(jpeg) > 0 {
-			c.Thumb = "data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(jpeg)
-		}
-		// A caption holds until the next one.
-		end := d.Duration
-		if i+1 < len(d.Captions) {
-			end = d.Captions[i+1].T
-		}
-		c.D = max(c.D, end-c.T)
 	}
 	return embed, nil
 }

@@ -1,12 +1,15 @@
 package report
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +17,7 @@ import (
 	"github.com/seehear/seehear/infer"
 	"github.com/seehear/seehear/ingest"
 	"github.com/seehear/seehear/sinks"
+	"github.com/seehear/seehear/sinks/sinktest"
 )
 
 const hostile = `</script><img src=x onerror=alert(1)>"'&`
@@ -72,15 +76,7 @@ func TestPageEscapesAndFetchesNothing(t *testing.T) {
 			t.Errorf("the page contains %q", fetches)
 		}
 	}
-	_, rest, ok := strings.Cut(page, `id="data">`)
-	raw, _, ok2 := strings.Cut(rest, "</script>")
-	if !ok || !ok2 {
-		t.Fatal("the page holds no data")
-	}
-	var d map[string]any
-	if err := json.Unmarshal([]byte(raw), &d); err != nil {
-		t.Fatalf("data: %v", err)
-	}
+	d := dataOf(t, page)
 	if d["source"] != hostile || d["fixture"] != true || d["video"] != "annotated.mp4" {
 		t.Errorf("data: source %v, fixture %v, video %v", d["source"], d["fixture"], d["video"])
 	}
@@ -129,15 +125,106 @@ func TestIncompleteRunSaysSo(t *testing.T) {
 	}
 }
 
-func TestCancelledCloseLeavesNoPage(t *testing.T) {
+func TestSink(t *testing.T) {
+	sinktest.Test(t, sinktest.Suite{
+		New: func(_ testing.TB, dir string) sinks.Sink {
+			return New(Config{Path: filepath.Join(dir, "report.html")})
+		},
+		Files: []string{"report.html"},
+		Check: func(t testing.TB, dir string, sum sinks.Summary) {
+			b, err := os.ReadFile(filepath.Join(dir, "report.html"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := dataOf(t, string(b)); d["complete"] != sum.Complete || d["duration"] != sum.Duration.Seconds() {
+				t.Errorf("data: complete %v, duration %v", d["complete"], d["duration"])
+			}
+		},
+	})
+}
+
+// dataOf returns the data of a page.
+func dataOf(t testing.TB, page string) map[string]any {
+	t.Helper()
+	_, rest, ok := strings.Cut(page, `id="data">`)
+	raw, _, ok2 := strings.Cut(rest, "</script>")
+	if !ok || !ok2 {
+		t.Fatal("the page holds no data")
+	}
+	var d map[string]any
+	if err := json.Unmarshal([]byte(raw), &d); err != nil {
+		t.Fatalf("data: %v", err)
+	}
+	return d
+}
+
+// TestHours writes two hours of results: all of them reach the page, in order, and
+// the sink holds next to nothing of them meanwhile.
+func TestHours(t *testing.T) {
+	const captions, maps, sounds = 720, 36000, 18000
 	path := filepath.Join(t.TempDir(), "report.html")
-	s := New(Config{Path: path})
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := s.Close(ctx, sinks.Summary{}); err == nil {
-		t.Error("Close under a cancelled context returned no error")
+	thumb := bytes.Repeat([]byte("jpeg"), 1000)
+	s := New(Config{Path: path, Media: func() Media {
+		return Media{Thumb: func(at ingest.Stamp) ([]byte, error) { return append(thumb, byte(at.At/time.Second)), nil }}
+	}})
+	ctx := t.Context()
+	if err := s.Begin(ctx, sinks.Header{}); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := os.Stat(path); err == nil {
-		t.Error("a page was written")
+	write := func(at time.Duration, p infer.Payload) {
+		if err := s.Write(ctx, infer.Event{Stamp: ingest.Stamp{At: at}, Dur: time.Millisecond, Payload: p}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	before := live()
+	grid := make([]byte, 196)
+	heard := &infer.Sound{Events: []infer.Score{{Label: "rain", P: 0.75}, {Label: "dog", P: 0.2}, {Label: "bell", P: 0.01}}}
+	for i := range maps {
+		at := time.Duration(i) * 200 * time.Millisecond
+		write(at, &infer.Heatmap{W: 14, H: 14, Grid: grid, X: 0.5, Y: 0.25, Method: "sync"})
+		if i%(maps/sounds) == 0 {
+			write(at, heard)
+		}
+		if i%(maps/captions) == 0 {
+			write(at, &infer.Caption{Text: fmt.Sprintf("caption %d", i), AttentionW: 14, AttentionH: 14,
+				Words: []infer.Word{{Text: "a", P: 0.5, Attention: grid}, {Text: "dog", P: 0.5, Attention: grid}}})
+		}
+	}
+	if grown := live() - before; grown > 1<<20 {
+		t.Errorf("%d bytes are held of two hours", grown)
+	}
+	if err := s.Close(ctx, sinks.Summary{Complete: true, Duration: 2 * time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dataOf(t, string(b))
+	list := d["captions"].([]any)
+	heat := d["heat"].([]any)[0].(map[string]any)["maps"].([]any)
+	if len(list) != captions || len(heat) != maps || len(d["sounds"].([]any)) != sounds {
+		t.Fatalf("%d captions, %d maps, %d sounds", len(list), len(heat), len(d["sounds"].([]any)))
+	}
+	for i, m := range heat {
+		if at := m.([]any)[0].(float64); at != float64(i)/5 {
+			t.Fatalf("map %d is at %v s", i, at)
+		}
+	}
+	for i, c := range list {
+		c := c.(map[string]any)
+		jpeg := append(bytes.Clone(thumb), byte(10*i))
+		if c["t"] != float64(10*i) || c["d"] != 10.0 || c["text"] != fmt.Sprintf("caption %d", 50*i) ||
+			len(c["words"].([]any)) != 2 || c["thumb"] != "data:image/jpeg;base64,"+base64.StdEncoding.EncodeToString(jpeg) {
+			t.Fatalf("caption %d: t %v, d %v, text %v", i, c["t"], c["d"], c["text"])
+		}
+	}
+}
+
+// live returns how many bytes of Go's memory are in use.
+func live() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
