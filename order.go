@@ -58,6 +58,7 @@ func (w *workshop) work(ctx context.Context) {
 			return
 		}
 		j.out, j.err = w.families[j.m.Need].Infer(ctx, j.m)
+		j.m.ReleaseFrame() // it may have to wait for a slow one before it
 		j.done <- struct{}{}
 	}
 }

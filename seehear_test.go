@@ -88,6 +88,52 @@ func TestSameEverywhere(t *testing.T) {
 	}
 }
 
+// Results that wait for a slow moment do not keep its successors' pictures.
+func TestPicturesDoNotWait(t *testing.T) {
+	s := film(1, 200)
+	f := &slow{counter: counter{name: "slow", need: infer.Need{Cadence: align.EveryFrame, Image: decode.Size{W: 16, H: 16}}}, over: make(chan struct{})}
+	f.held = s.pool.Held
+	k := &keep{t: t}
+	if _, err := Run(t.Context(), Pipeline{Open: s.open, Source: "film", Families: []infer.Family{f}, Sinks: []sinks.Sink{k}, Workers: 2}); err != nil {
+		t.Fatal(err)
+	}
+	s.check(t, k)
+	// The queue's, two that are looked at, and what the aligner and the reader have
+	// in hand.
+	if f.most > waiting+8 {
+		t.Errorf("%d pictures were held while %d moments waited, with a queue of %d", f.most, slowFor, waiting)
+	}
+}
+
+// slow takes for its first moment as long as for slowFor others, and notes how
+// many pictures there are then.
+type slow struct {
+	counter
+	held func() int64
+	most int64
+	over chan struct{}
+}
+
+const slowFor = 50
+
+func (f *slow) Infer(_ context.Context, m *align.Moment) (infer.Output, error) {
+	if f.infers.Add(1) == slowFor {
+		f.most = f.held()
+		close(f.over)
+	}
+	if m.At == 0 {
+		<-f.over
+	}
+	return m.At.String(), nil
+}
+
+func (f *slow) Resolve(ctx context.Context, st infer.State, m *align.Moment, out infer.Output) ([]infer.Event, error) {
+	if m.Frame != nil || m.Image.Pix != nil {
+		return nil, errors.New("the picture is still there")
+	}
+	return f.counter.Resolve(ctx, st, m, out)
+}
+
 func TestSourceFails(t *testing.T) {
 	s, k := film(1, 50), &keep{t: t}
 	s.failAt, s.failure = 41, errors.New("read https://me:secret@example.org/: connection reset")

@@ -122,6 +122,15 @@ type Moment struct {
 	form audio.Format
 }
 
+// ReleaseFrame gives back the picture ahead of the rest, for a moment that waits
+// once it was looked at: Frame is nil afterwards, and Image empty.
+func (m *Moment) ReleaseFrame() {
+	if m.Frame != nil {
+		m.Frame.Release()
+	}
+	m.Frame, m.Image = nil, decode.Image{}
+}
+
 // Release gives back the moment with its frame and samples. The moment has one
 // owner; releasing twice panics.
 func (m *Moment) Release() {
@@ -129,9 +138,7 @@ func (m *Moment) Release() {
 	if pool == nil {
 		panic("align: moment released twice")
 	}
-	if m.Frame != nil {
-		m.Frame.Release()
-	}
+	m.ReleaseFrame()
 	*m = Moment{pcm: m.pcm}
 	held.Add(-1)
 	pool.Put(m)

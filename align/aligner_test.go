@@ -212,6 +212,22 @@ func TestOwnForm(t *testing.T) {
 	}
 }
 
+// The picture may go before the rest does, and goes once only.
+func TestReleaseFrame(t *testing.T) {
+	m := new(media)
+	collect(t, m, oneSound, bothStreams[:1], []Need{{Cadence: EveryFrame, Image: 0, Sound: -1}}, Options{}, m.frames(0, 0, 40*ms, 3), func(x *Moment) {
+		f := x.Frame
+		f.Retain()
+		before := x.Stamp
+		for range 2 {
+			if x.ReleaseFrame(); x.Frame != nil || x.Image.Pix != nil || x.Stamp != before {
+				t.Errorf("left: %+v", x)
+			}
+		}
+		f.Release()
+	})
+}
+
 func TestReleasedTwice(t *testing.T) {
 	m := new(media)
 	var x *Moment

@@ -58,7 +58,9 @@ type State any
 //
 // For each moment the pipeline calls Infer, concurrently and in any order, and
 // then Resolve in the order of the moments; Finish once when the Seg is over.
-// The moment may be read until Resolve returns and must not be kept.
+// The picture (Frame and Image) is for Infer alone: results wait for their turn by
+// the dozen, and pictures are large. The rest of the moment may be read until
+// Resolve returns; nothing of it may be kept.
 type Family interface {
 	Models() []Info
 	Need() Need
@@ -67,7 +69,7 @@ type Family interface {
 	// Infer does the heavy part that depends on the moment alone.
 	Infer(ctx context.Context, m *align.Moment) (Output, error)
 	// Resolve does what depends on the moments before and returns the events
-	// that are final. Events carry no Source; the pipeline sets it.
+	// that are final. The moment has no picture any more. Events carry no Source; the pipeline sets it.
 	Resolve(ctx context.Context, st State, m *align.Moment, out Output) ([]Event, error)
 	// Finish returns the events that State still owes.
 	Finish(ctx context.Context, st State) ([]Event, error)

@@ -104,10 +104,12 @@ type keeper struct {
 	to *[]*align.Moment
 }
 
-func (k *keeper) Infer(context.Context, *align.Moment) (infer.Output, error) { return nil, nil }
+func (k *keeper) Infer(_ context.Context, m *align.Moment) (infer.Output, error) {
+	return cloneMoment(m), nil
+}
 
-func (k *keeper) Resolve(_ context.Context, _ infer.State, m *align.Moment, _ infer.Output) ([]infer.Event, error) {
-	*k.to = append(*k.to, cloneMoment(m))
+func (k *keeper) Resolve(_ context.Context, _ infer.State, _ *align.Moment, out infer.Output) ([]infer.Event, error) {
+	*k.to = append(*k.to, out.(*align.Moment))
 	return nil, nil
 }
 

@@ -170,7 +170,9 @@ func look(t testing.TB, f *Family, st infer.State, m *align.Moment) *infer.Heatm
 	if err != nil {
 		t.Fatal(err)
 	}
-	ev, err := f.Resolve(t.Context(), st, m, out)
+	rest := *m
+	rest.Frame, rest.Image = nil, decode.Image{} // given back by the pipeline
+	ev, err := f.Resolve(t.Context(), st, &rest, out)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 type output struct {
 	dims
 	silent bool
+	view   infer.View
 	cosine []float32 // of each cell with the sound
 	object []float32 // objectness of each cell; empty without
 	mean   []float32 // of the picture's cells
@@ -101,7 +102,7 @@ func (f *Family) compare(ctx context.Context, w *work, m *align.Moment, out *out
 	if len(sound) != e.depth {
 		return fmt.Errorf("image cells have %d values and the sound has %d", e.depth, len(sound))
 	}
-	out.dims = e.dims
+	out.dims, out.view = e.dims, infer.ViewOf(f.need.Image, m.Frame.SrcW, m.Frame.SrcH)
 	out.object = append(out.object[:0], e.object...)
 	out.mean = append(out.mean[:0], e.mean...)
 	return w.cosines(out, e, sound)

@@ -40,7 +40,7 @@ func (f *Family) Resolve(_ context.Context, st infer.State, m *align.Moment, o i
 		hm.Gated, hm.Grid = "silence", make([]byte, hm.W*hm.H)
 	} else {
 		f.smooth(s, m, out)
-		f.draw(s, m, hm)
+		f.draw(s, out.view, hm)
 	}
 	return []infer.Event{{
 		Stamp:   m.Stamp,
@@ -90,9 +90,9 @@ func (f *Family) cut(a, b []float32) bool {
 	return f.cutBelow > 0 && aa > 0 && bb > 0 && dot < f.cutBelow*math.Sqrt(aa*bb)
 }
 
-// draw fills the heat map from the state, or leaves it empty if no place
+// draw fills the heat map from the state, as far as view shows it, or leaves it empty if no place
 // resembles the sound enough.
-func (f *Family) draw(s *state, m *align.Moment, hm *infer.Heatmap) {
+func (f *Family) draw(s *state, view infer.View, hm *infer.Heatmap) {
 	most := s.cosine[0]
 	for _, c := range s.cosine {
 		most = max(most, c)
@@ -102,7 +102,6 @@ func (f *Family) draw(s *state, m *align.Moment, hm *infer.Heatmap) {
 		hm.Gated, hm.Grid = "confidence", make([]byte, hm.W*hm.H)
 		return
 	}
-	view := infer.ViewOf(f.need.Image, m.Frame.SrcW, m.Frame.SrcH)
 	hm.Grid = f.heat.grid(&s.canvas, s.dims, s.cosine, s.object, view)
 	hm.X, hm.Y = f.heat.peak(s.dims, s.cosine, s.object, view)
 }

@@ -107,6 +107,7 @@ func TestLive(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			m.Frame, m.Image.Pix = nil, nil // given back by the pipeline
 			evs, err := f.Resolve(context.Background(), st, m, out)
 			if err != nil {
 				t.Fatal(err)
