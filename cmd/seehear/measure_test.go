@@ -149,8 +149,8 @@ func residentWhile(t testing.TB, at func(line []byte) (x float64, sample bool), 
 }
 
 // residentEvery runs a command and samples its resident memory at fixed times,
-// which come back in seconds.
-func residentEvery(t testing.TB, every time.Duration, name string, args ...string) (xs, rss []float64) {
+// which come back in seconds. At each sample it calls sampled.
+func residentEvery(t testing.TB, every time.Duration, sampled func(), name string, args ...string) (xs, rss []float64) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	var errs bytes.Buffer
@@ -167,6 +167,7 @@ func residentEvery(t testing.TB, every time.Duration, name string, args ...strin
 		case <-tick.C:
 			if r, ok := resident(cmd.Process.Pid); ok {
 				xs, rss = append(xs, time.Since(began).Seconds()), append(rss, r)
+				sampled()
 			}
 		case err := <-ended:
 			if err != nil {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -49,20 +50,49 @@ func TestSixtyMinutes(t *testing.T) {
 	}, bin, "probe", "--json", hour)
 	flat(t, "probe", xs, rss)
 
-	xs, rss = residentEvery(t, 100*time.Millisecond, bin, "annotate", "--force", "--outputs", "jsonl", "--models", fixturePack(t), "-o", t.TempDir(), hour)
-	// Analysis goes at an even pace, so the time that passed tells the media's.
-	for i := range xs {
-		xs[i] *= 3600 / xs[len(xs)-1]
+	xs, rss = residentEvery(t, 100*time.Millisecond, func() {}, bin, "annotate", "--force", "--outputs", "jsonl", "--models", fixturePack(t), "-o", t.TempDir(), hour)
+	paced(t, "annotate", 3600, xs, rss)
+}
+
+// TestEveryOutput: with all outputs, too, memory is flat over half an hour, while
+// the input is analysed and while the results are drawn, each on its own.
+func TestEveryOutput(t *testing.T) {
+	bin, out := binary(t), t.TempDir()
+	minute := synth(t, "minute.mp4", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=25:duration=60",
+		"-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=44100:duration=60",
+		"-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac")
+	const minutes = 30
+	var drawing []bool
+	xs, rss := residentEvery(t, 100*time.Millisecond, func() {
+		found, err := filepath.Glob(filepath.Join(out, "*", "annotated.mp4*"))
+		drawing = append(drawing, err == nil && len(found) > 0)
+	}, bin, "annotate", "--force", "--outputs", "jsonl,vtt,png,mp4,report", "--models", fixturePack(t), "-o", out, looped(t, minute, minutes))
+	begun := slices.Index(drawing, true)
+	if begun < 0 {
+		t.Fatal("nothing was drawn")
 	}
-	first := slices.IndexFunc(xs, func(x float64) bool { return x >= 60 })
-	flat(t, "annotate", xs[first:], rss[first:])
+	paced(t, "analysis", minutes*60, xs[:begun], rss[:begun])
+	paced(t, "drawing", minutes*60, xs[begun:], rss[begun:])
+}
+
+// paced asserts that memory is flat after the first minute of so many seconds of
+// media. They go by at an even pace, so the time that passed tells the media's.
+func paced(t *testing.T, what string, seconds float64, xs, rss []float64) {
+	t.Helper()
+	var at, mem []float64
+	for i := range xs {
+		if x := seconds * (xs[i] - xs[0]) / (xs[len(xs)-1] - xs[0]); x >= 60 {
+			at, mem = append(at, x), append(mem, rss[i])
+		}
+	}
+	flat(t, what, at, mem)
 }
 
 // flat asserts that memory grows by less than 1 MB per 10 minutes of media.
 func flat(t *testing.T, what string, xs, rss []float64) {
 	t.Helper()
 	if len(xs) < 100 {
-		t.Fatalf("%s: only %d samples of memory over the hour", what, len(xs))
+		t.Fatalf("%s: only %d samples of memory", what, len(xs))
 	}
 	per10 := slope(xs, rss) * 600 / 1e6
 	t.Logf("%s: resident memory %+.3f MB per 10 minutes of media, %.1f MB at the end, over %d samples", what, per10, rss[len(rss)-1]/1e6, len(rss))
