@@ -1,6 +1,8 @@
 package ffmpeg
 
 import (
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -56,6 +58,81 @@ func TestBroken(t *testing.T) {
 				checkOrder(t, got)
 			}
 		})
+	}
+}
+
+// TestLost turns one stream into something that no decoder opens for, for a while:
+// the other goes on, what does not decode is counted, and the stream comes back.
+func TestLost(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.mkv")
+	ffmpeg(t, "-f", "lavfi", "-i", "testsrc2=r=25:d=3:s=64x48", "-f", "lavfi", "-i", "sine=d=3:r=48000",
+		"-pix_fmt", "yuv420p", "-c:v", "mjpeg", "-c:a", "pcm_s16le", path)
+	for _, kind := range []ingest.Kind{ingest.Video, ingest.Audio} {
+		for _, what := range []struct {
+			name   string
+			change func(*ingest.Stream)
+		}{
+			{"no such codec", func(st *ingest.Stream) { st.Codec = "nonesuch" }},
+			{"not its kind", func(st *ingest.Stream) {
+				st.Codec = map[ingest.Kind]string{ingest.Video: "aac", ingest.Audio: "h264"}[kind]
+			}},
+			{"will not open", func(st *ingest.Stream) {
+				st.Codec, st.Channels, st.Width, st.Height = "adpcm_ima_wav", 99, 0, 0
+				if kind == ingest.Video {
+					st.Codec, st.Width, st.Height = "mjpeg", MaxSide+1, 16
+				}
+			}},
+		} {
+			t.Run(fmt.Sprintf("%v/%s", kind, what.name), func(t *testing.T) {
+				src := open(t, path)
+				var lost int64
+				state := 0
+				src.edit = func(p *ingest.Packet) bool {
+					var st ingest.Stream
+					for _, s := range src.streams {
+						if s.Index == p.Stream {
+							st = s
+						}
+					}
+					if st.Kind != kind {
+						return true
+					}
+					switch {
+					case state == 0 && p.PTS >= time.Second:
+						state = 1
+						what.change(&st)
+						p.Changed = &st
+					case state == 1 && p.PTS >= 2*time.Second:
+						state = 2
+						p.Changed = &st
+					}
+					if state == 1 {
+						lost++
+					}
+					return true
+				}
+				got := run(t, src, both, Options{})
+				if got.stats.Errors != lost || lost == 0 {
+					t.Errorf("%d errors for %d lost packets", got.stats.Errors, lost)
+				}
+				frames, second := 75, 0.0
+				if kind == ingest.Video {
+					frames = 50
+				} else {
+					second = 1
+				}
+				if len(got.frames) != frames {
+					t.Errorf("%d frames, want %d", len(got.frames), frames)
+				}
+				if want := 48000 * (3 - second); math.Abs(float64(got.stats.Samples)-want) > 5000 {
+					t.Errorf("%d samples, want about %v", got.stats.Samples, want)
+				}
+				if gap := got.stats.AudioGaps.Seconds(); math.Abs(gap-second) > 0.1 {
+					t.Errorf("%v s of sound are missing, want about %v", gap, second)
+				}
+				checkOrder(t, got)
+			})
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package ffmpeg
 import (
 	"bytes"
 	"errors"
-	"fmt"
 
 	"github.com/seehear/seehear/decode"
 	"github.com/seehear/seehear/ingest"
@@ -22,6 +21,7 @@ type stream struct {
 	codec   *codec
 	seg     uint32
 	started bool // seg has yielded a unit
+	lost    bool // no decoder opens for what the stream has become
 }
 
 // failuresPerPacket bounds what one packet may make go wrong, lest a decoder that
@@ -32,6 +32,10 @@ const failuresPerPacket = 64
 func (s *stream) decode(p *ingest.Packet, frame func() error) error {
 	if p != nil && len(p.Data) == 0 && len(p.Side) == 0 {
 		return nil // FFmpeg would take it for the end
+	}
+	if p != nil && s.lost {
+		s.dec.stats.Errors++
+		return nil
 	}
 	failed := 0
 	for {
@@ -70,7 +74,8 @@ func (s *stream) decode(p *ingest.Packet, frame func() error) error {
 }
 
 // reopen replaces the codec if the stream's new parameters need one, after the
-// old one has delivered what it holds.
+// old one has delivered what it holds. If none opens for them, the stream's packets
+// count as errors until it changes again, and the other stream goes on.
 func (s *stream) reopen(next *ingest.Stream, frame func() error) error {
 	now := &s.st
 	same := next.Codec == now.Codec && bytes.Equal(next.Extra, now.Extra) &&
@@ -86,8 +91,8 @@ func (s *stream) reopen(next *ingest.Stream, frame func() error) error {
 		return err
 	}
 	c, err := openCodec(now, s.dec.options)
-	if err != nil {
-		return fmt.Errorf("%v stream %d changed: %w", now.Kind, index, err)
+	if s.lost = err != nil; s.lost {
+		return nil
 	}
 	s.codec.close()
 	s.codec = c
