@@ -134,6 +134,8 @@ type Sink struct {
 	heats    [layers][]mark[heat]
 	captions []mark[string]
 	sounds   []mark[heard]
+	centre   ingest.Stamp  // of the latest sound
+	hop      time.Duration // the longest of any sound
 	speech   []mark[int]
 	faces    []mark[*infer.Face]
 	cuts     []ingest.Stamp
@@ -190,7 +192,7 @@ func (s *Sink) Write(ctx context.Context, ev infer.Event) error {
 	case *infer.Caption:
 		s.captions = append(s.captions, markOf(ev, 0, p.Text))
 	case *infer.Sound:
-		s.keepSound(markOf(ev, time.Second, hearing(p)))
+		s.keepSound(ev, hearing(p))
 	case *infer.Speech:
 		s.speech = append(s.speech, markOf(ev, time.Second, p.Voice))
 	case *infer.Face:
@@ -271,16 +273,25 @@ func (s *Sink) keepHeat(ev infer.Event, p *infer.Heatmap) error {
 	return nil
 }
 
-// keepSound joins what shows the same as the mark before it.
-func (s *Sink) keepSound(m mark[heard]) {
-	if n := len(s.sounds); n > 0 {
-		last := &s.sounds[n-1]
-		if last.Seg == m.Seg && m.At <= last.until && last.value.same(m.value) {
-			last.until = max(last.until, m.until)
+// keepSound keeps what is heard. It stands at the centre of what it was made from,
+// and is shown where no other centre is nearer, at most a hop away, as in the
+// report. What shows the same as the mark before it is joined to that.
+func (s *Sink) keepSound(ev infer.Event, h heard) {
+	dur := ev.Dur
+	if dur <= 0 {
+		dur = time.Second
+	}
+	s.hop = max(s.hop, dur) // the end of the source cuts the last one short
+	m := mark[heard]{ingest.Stamp{At: ev.At - s.hop, Seg: ev.Seg}, ev.At + s.hop, h}
+	if n := len(s.sounds); n > 0 && s.centre.Seg == ev.Seg {
+		last, middle := &s.sounds[n-1], s.centre.At+(ev.At-s.centre.At)/2
+		m.At, last.until = max(m.At, middle), min(last.until, middle)
+		if m.At == last.until && last.value.same(h) {
+			last.until, s.centre = m.until, ev.Stamp
 			return
 		}
 	}
-	s.sounds = append(s.sounds, m)
+	s.sounds, s.centre = append(s.sounds, m), ev.Stamp
 }
 
 // fixture reports whether any model was a test graph.

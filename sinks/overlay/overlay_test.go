@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"image/png"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -218,6 +220,38 @@ func TestSync(t *testing.T) {
 	}
 }
 
+// What is heard holds round its centre: up to the middle between it and the next,
+// at most a hop away.
+func TestSoundsHoldRoundTheirCentres(t *testing.T) {
+	s := New(Config{})
+	for _, e := range []struct {
+		at    time.Duration
+		seg   uint32
+		dur   time.Duration
+		label string
+	}{
+		{500 * ms, 0, 400 * ms, "dog"},
+		{900 * ms, 0, 400 * ms, "dog"},
+		{1300 * ms, 0, 400 * ms, "rain"},
+		{1700 * ms, 0, 100 * ms, "rain"}, // cut short by the end of the sound
+		{5000 * ms, 0, 400 * ms, "rain"},
+		{5100 * ms, 1, 400 * ms, "bell"},
+	} {
+		ev := infer.Event{Stamp: ingest.Stamp{At: e.at, Seg: e.seg}, Dur: e.dur, Payload: &infer.Sound{Events: []infer.Score{{Label: e.label, P: 0.9}}}}
+		if err := s.Write(t.Context(), ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for _, m := range s.sounds {
+		got = append(got, fmt.Sprintf("%d: %v to %v %s", m.Seg, m.At, m.until, m.value.top[0].Label))
+	}
+	want := []string{"0: 100ms to 1.1s dog", "0: 1.1s to 2.1s rain", "0: 4.6s to 5.4s rain", "1: 4.7s to 5.5s bell"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
 // What is drawn is there when it holds, at its place, and gone afterwards.
 func TestDraws(t *testing.T) {
 	m := small()
@@ -234,7 +268,7 @@ func TestDraws(t *testing.T) {
 		event(1000*ms, 1000*ms, &infer.Heatmap{W: 4, H: 4, Grid: grid, Peak: 0.8, X: 0.625, Y: 0.375}),
 		event(1000*ms, 0, &infer.Cut{Strength: 0.5}),
 		event(1000*ms, 1000*ms, &infer.Caption{Text: "mmmmmmmmmmmm"}),
-		event(1000*ms, 1000*ms, &infer.Sound{Events: []infer.Score{{Label: "dog", P: 0.5}}}),
+		event(1500*ms, 500*ms, &infer.Sound{Events: []infer.Score{{Label: "dog", P: 0.5}}}),
 		event(2500*ms, 500*ms, &infer.Heatmap{W: 4, H: 4, Grid: make([]byte, 16), Gated: "silence"}),
 		event(2600*ms, 0, &infer.Cut{Strength: 0.5}),
 	)

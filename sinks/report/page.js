@@ -207,12 +207,15 @@
   }
   const sorted = (list) => (list || []).slice().sort((a, b) => a.t - b.t);
   const nearest = (list, t) => {
-    // Scores stand at the centre of what they were made from.
+    // Scores stand at the centre of what they were made from, and speak for the time
+    // nearest to it, at most a hop away, as in the video.
     const a = latest(list, t);
     const b = list[a ? list.indexOf(a) + 1 : 0];
-    return !a ? b : !b || t - a.t <= b.t - t ? a : b;
+    const s = !a ? b : !b || t - a.t < b.t - t ? a : b;
+    return s && Math.abs(t - s.t) <= list.hop ? s : null;
   };
-  const sounds = sorted((data.sounds || []).length ? data.sounds : data.objects), scenes = sorted(data.scenes);
+  const withHop = (list) => Object.assign(list, { hop: list.reduce((hop, s) => Math.max(hop, s.d || 1), 0) });
+  const sounds = withHop(sorted((data.sounds || []).length ? data.sounds : data.objects)), scenes = withHop(sorted(data.scenes));
   const captions = sorted(data.captions), faces = sorted(data.faces);
   const meters = (box, title, s) => {
     box.textContent = "";
