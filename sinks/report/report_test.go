@@ -186,8 +186,8 @@ func TestHours(t *testing.T) {
 			write(at, heard)
 		}
 		if i%(maps/captions) == 0 {
-			write(at, &infer.Caption{Text: fmt.Sprintf("caption %d", i), AttentionW: 14, AttentionH: 14,
-				Words: []infer.Word{{Text: "a", P: 0.5, Attention: grid}, {Text: "dog", P: 0.5, Attention: grid}}})
+			words := []infer.Word{{Text: "a", P: 0.5, Attention: grid}, {Text: "dog", P: 0.5, Attention: grid}}
+			write(at, &infer.Caption{Text: fmt.Sprintf("caption %d", i), AttentionW: 14, AttentionH: 14, Words: words})
 		}
 	}
 	if grown := live() - before; grown > 1<<20 {
