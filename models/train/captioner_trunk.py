@@ -23,7 +23,7 @@ from vision import augment, flickr, words
 from vision.trunk import FEATURES, Teachers, normalize
 
 SEED, BATCH, RATE, SIDE, STORED = 4, 48, 1e-3, 96, 144
-WORDS, FREQUENT = 600, 12  # as many words as this, without the most frequent (a, in, the …)
+WORDS = 600  # the most frequent ones
 
 
 def targets(images, chosen):
@@ -56,7 +56,7 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     splits = words.read(args.data)
-    chosen = words.vocabulary(splits["train"], 5)[len(words.SPECIAL) + FREQUENT:][:WORDS]
+    chosen = words.vocabulary(splits["train"], 5)[len(words.SPECIAL):][:WORDS]
     cache = args.out / "pictures.npy"
     if not cache.exists():
         with tarfile.open(args.data) as tar:

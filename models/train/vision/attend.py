@@ -19,7 +19,7 @@ SIDE = 128
 GRID = SIDE // STRIDE
 CELLS = GRID * GRID
 HIDDEN, WORD, ATTENTION = 256, 256, 128
-NEVER = -1e4  # logit of tokens that are no words
+NEVER = -1e4  # added to the logits of tokens that are no words
 
 
 class Annotate(nn.Module):
@@ -72,16 +72,17 @@ class Decoder(nn.Module):
 
     def speak(self, word, h, seen):
         x = self.dropout(torch.tanh(word + self.from_state(self.dropout(h)) + self.from_seen(seen)))
-        return F.linear(x, self.words.weight, self.bias) + self.never
+        return F.linear(x, self.words.weight, self.bias)
 
     def forward(self, token, h, c, annotations):
         word = self.words(token)
         h, c, seen, attention = self.step(self.of_word(word), h, c, annotations, self.keys(annotations))
-        return self.speak(word, h, seen), h, c, attention
+        return self.speak(word, h, seen) + self.never, h, c, attention
 
     def teach(self, tokens, h, c, annotations):
         """tokens [batch, length], the start first: the logits after each of them
-        [batch, length, words] and the attention [batch, length, cells]."""
+        [batch, length, words] and the attention [batch, length, cells]. Here the
+        unknown word may be said: that it stood there is known too."""
         keys, words = self.keys(annotations), self.dropout(self.words(tokens))
         states, seens, looks = [], [], []
         for gates in self.of_word(words).unbind(1):

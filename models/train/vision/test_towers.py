@@ -39,7 +39,7 @@ class Decoder(unittest.TestCase):
         h, c = self.h, self.c
         for t in range(3):
             logits, h, c, attention = self.decoder(tokens[:, t], h, c, self.cells)
-            self.assertLess((logits - want[:, t]).abs().max(), 1e-4)
+            self.assertLess((logits - want[:, t])[:, [1, 3, 4, 5, 6]].abs().max(), 1e-4)
             self.assertLess((attention - looks[:, t]).abs().max(), 1e-6)
             self.assertLess((attention.sum(1) - 1).abs().max(), 1e-5)
 
@@ -53,7 +53,8 @@ class Decoder(unittest.TestCase):
             tokens, looks = beam.search(self.decoder, self.cells[:1], self.h[:1], self.c[:1], 0, 1, width, 4)
             self.assertEqual(len(tokens), len(looks))
             ids = torch.tensor([[0, *tokens, 1][:5]])
-            logits = self.decoder.teach(ids[:, :-1], self.h[:1], self.c[:1], self.cells[:1])[0].log_softmax(2)
+            logits = self.decoder.teach(ids[:, :-1], self.h[:1], self.c[:1], self.cells[:1])[0] + self.decoder.never
+            logits = logits.log_softmax(2)
             return logits.gather(2, ids[:, 1:].unsqueeze(2)).sum().item()
         # As wide as all there is, no sentence is missed.
         self.assertGreaterEqual(score(4 ** 4) + 1e-5, score(1))
