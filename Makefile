@@ -34,7 +34,7 @@ test: ## all tests, with the race detector
 
 test-models: ## prove the importers of published checkpoints (Python, PyTorch)
 	@python=$$(models/train/venv) && "$$python" -W ignore models/train/test_import.py && \
-		"$$python" models/train/vision/test_scores.py && "$$python" models/train/vision/test_towers.py && \
+		"$$python" -m unittest discover -s models/train/vision && \
 		PYTHON=$$python $(ENV) go test -tags models -run TestImportForReal -count 1 -timeout 20m ./cmd/seehear
 
 train-vision: ## train the trunk with its object and scene heads (DATA=folder, WORK=folder)

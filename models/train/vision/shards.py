@@ -79,7 +79,7 @@ def pack(data, cache, name, split):
     items = list(SETS[name](data, split))
     if not items:
         raise SystemExit(f"shards: {data}: no images of {name}, split {split}")
-    per = SHARD // (side * side * 3)
+    per = max(1, SHARD // (side * side * 3))
     for n, first in enumerate(range(0, len(items), per)):
         part = items[first:first + per]
         np.save(cache / f"{name}-{split}-{n:03d}.npy", np.stack([read(path, side) for path, _ in part]))
