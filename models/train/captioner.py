@@ -50,7 +50,7 @@ def loss_of(model, maps, tokens, lengths):
     sentence each cell should be looked at about as much as any other."""
     annotations, h, c = model.annotate(maps)
     logits, attention = model.decoder.teach(tokens[:, :-1], h, c, annotations)
-    mask = torch.arange(logits.shape[1]) < (lengths - 1).unsqueeze(1)
+    mask = torch.arange(logits.shape[1], device=tokens.device) < (lengths - 1).unsqueeze(1)
     nll = F.cross_entropy(logits[mask], tokens[:, 1:][mask], label_smoothing=SMOOTHING)
     looked = (attention * mask.unsqueeze(2)).sum(1)
     even = ((lengths - 1).unsqueeze(1) / attention.shape[2] - looked).square().sum(1).mean()
@@ -60,11 +60,12 @@ def loss_of(model, maps, tokens, lengths):
 def describe(model, maps, vocabulary, width, penalty=0.0):
     """Captions of images, as lists of words."""
     index = {w: i for i, w in enumerate(vocabulary)}
+    device = next(model.parameters()).device
     model.eval()
     with torch.no_grad():
         out = []
         for m in maps:
-            annotations, h, c = model.annotate(m.unsqueeze(0).float())
+            annotations, h, c = model.annotate(m.unsqueeze(0).float().to(device))
             ids, _ = beam.search(model.decoder, annotations, h, c, index[words.START], index[words.STOP], width, MOST, penalty)
             out.append([vocabulary[i] for i in ids])
     return out
@@ -79,8 +80,9 @@ def main():
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
-    teachers = Teachers()
-    teachers.load_state_dict(torch.load(args.teachers, weights_only=True))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    teachers = Teachers().to(device)
+    teachers.load_state_dict(torch.load(args.teachers, map_location=device, weights_only=True))
     splits = words.read(args.data)
     vocabulary = words.vocabulary(splits["train"], LEAST)
     (args.out / "vocabulary.txt").write_text("".join(w + "\n" for w in vocabulary))
@@ -90,7 +92,7 @@ def main():
     train, dev = splits["train"], splits["dev"][::4]
     dev_maps = maps[len(train):len(train) + len(splits["dev"])][::4, 0]
     sample = maps[:len(train):8, 0].float()
-    model = Captioner(vocabulary, sample.mean((0, 2, 3)), sample.std((0, 2, 3)) + 1e-3)
+    model = Captioner(vocabulary, sample.mean((0, 2, 3)), sample.std((0, 2, 3)) + 1e-3).to(device)
     average = copy.deepcopy(model)
     captions = [(i, numbers(c, index)) for i, (_, cs) in enumerate(train) for c in cs if c]
     image = torch.tensor([i for i, _ in captions])
@@ -103,7 +105,7 @@ def main():
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps + args.epochs, pct_start=0.1)
     first, step, checkpoint = 0, 0, args.out / "checkpoint.pt"
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(saved["model"]), average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"]), schedule.load_state_dict(saved["schedule"])
         first, step = saved["epoch"], saved["step"]
@@ -117,7 +119,8 @@ def main():
             torch.manual_seed(SEED * 1_000_003 + step)  # of the dropout
             mirrored = torch.randint(2, (len(rows),), generator=g)
             n = lengths[rows]
-            loss, nll = loss_of(model.train(), maps[image[rows], mirrored].float(), tokens[rows, :n.max()], n)
+            batch = maps[image[rows], mirrored].to(device).float(), tokens[rows, :n.max()].to(device), n.to(device)
+            loss, nll = loss_of(model.train(), *batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)

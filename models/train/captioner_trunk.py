@@ -55,17 +55,18 @@ def main():
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     splits = words.read(args.data)
     chosen = words.vocabulary(splits["train"], 5)[len(words.SPECIAL):][:WORDS]
     cache = args.out / "pictures.npy"
     if not cache.exists():
         with tarfile.open(args.data) as tar:
             np.save(cache, flickr.pictures(tar, [m for m, _ in splits["train"] + splits["dev"]], STORED).numpy())
-    pictures = torch.from_numpy(np.load(cache))
-    want, dev = targets(splits["train"], chosen), targets(splits["dev"], chosen)
+    pictures = torch.from_numpy(np.load(cache)).to(device)
+    want, dev = (targets(splits[s], chosen).to(device) for s in ("train", "dev"))
     teachers = Teachers()
-    teachers.load_state_dict(torch.load(args.teachers, weights_only=True))
-    model = Tuned(teachers, len(chosen))
+    teachers.load_state_dict(torch.load(args.teachers, map_location="cpu", weights_only=True))
+    model = Tuned(teachers, len(chosen)).to(device)
     with torch.no_grad():  # begin at how frequent each word is
         model.words.weight.mul_(0.1)
         model.words.bias.copy_(torch.logit(want.mean(0).clamp(min=1e-4)))
@@ -74,7 +75,7 @@ def main():
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=args.epochs * per + 1, pct_start=0.15)
     first, checkpoint = 0, args.out / "checkpoint.pt"
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(saved["model"]), optimizer.load_state_dict(saved["optimizer"]), schedule.load_state_dict(saved["schedule"])
         first = saved["epoch"]
     threads = args.out / "threads"
@@ -82,6 +83,7 @@ def main():
         began, total = time.time(), 0.0
         g = torch.Generator().manual_seed(SEED * 1009 + epoch)
         for rows in torch.randperm(len(want), generator=g)[:per * BATCH].split(BATCH):
+            rows = rows.to(device)
             if threads.exists():
                 torch.set_num_threads(int(threads.read_text()))
             x = augment.crop(normalize(pictures[rows]), SIDE, g, area=(0.4, 1.0))
@@ -102,7 +104,7 @@ def main():
         torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
                     "epoch": epoch + 1}, checkpoint.with_suffix(".part"))
         checkpoint.with_suffix(".part").replace(checkpoint)
-    torch.save(model.teachers.state_dict(), args.out / "trunk.pt")
+    torch.save(model.teachers.cpu().state_dict(), args.out / "trunk.pt")
 
 
 if __name__ == "__main__":

@@ -29,9 +29,9 @@ SEED, BATCH, RATE, LEAST = 3, 256, 1e-3, 3
 def recall(model, pooled, sentences, vocabulary):
     """{"image_to_text": [R@1, R@5, R@10], …} in percent; five sentences to a picture."""
     model.eval()
-    tokens = towers.numbers([s for group in sentences for s in group], vocabulary)
+    tokens = towers.numbers([s for group in sentences for s in group], vocabulary).to(pooled.device)
     owner = torch.tensor([i for i, group in enumerate(sentences) for _ in group])
-    cosines = model.picture(pooled) @ model.sentence(tokens).t()
+    cosines = (model.picture(pooled) @ model.sentence(tokens).t()).cpu()
     said, seen = [], []
     for i, row in enumerate(cosines):
         said.append((row > row[owner == i].max()).sum().item())  # sentences before its best one
@@ -51,23 +51,24 @@ def main():
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
-    teachers = Teachers()
-    teachers.load_state_dict(torch.load(args.teachers, weights_only=True))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    teachers = Teachers().to(device)
+    teachers.load_state_dict(torch.load(args.teachers, map_location=device, weights_only=True))
     splits = words.read(args.data)
     vocabulary = words.vocabulary(splits["train"], LEAST)
     (args.out / "vocabulary.txt").write_text("".join(w + "\n" for w in vocabulary))
     kept = [i for split in ("train", "dev", "test") for i in splits[split]]
     maps = flickr.maps(teachers.trunk, args.data, [m for m, _ in kept], attend.SIDE, args.maps)
-    pooled = torch.stack([torch.cat([towers.pool(part.float()) for part in maps[:, m].split(500)]) for m in (0, 1)], 1)
+    pooled = torch.stack([torch.cat([towers.pool(part.float()) for part in maps[:, m].split(500)]) for m in (0, 1)], 1).to(device)
     train, dev = len(splits["train"]), len(splits["dev"])
-    model = towers.Towers(len(vocabulary), pooled[:train, 0].mean(0), pooled[:train, 0].std(0) + 1e-3)
-    said = torch.stack([towers.numbers([c[k] for _, c in splits["train"]], vocabulary) for k in range(5)], 1)
+    model = towers.Towers(len(vocabulary), pooled[:train, 0].mean(0), pooled[:train, 0].std(0) + 1e-3).to(device)
+    said = torch.stack([towers.numbers([c[k] for _, c in splits["train"]], vocabulary) for k in range(5)], 1).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     per = 5 * (train // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=args.epochs * per + 1, pct_start=0.1)
     first, checkpoint = 0, args.out / "checkpoint.pt"
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(saved["model"]), optimizer.load_state_dict(saved["optimizer"]), schedule.load_state_dict(saved["schedule"])
         first = saved["epoch"]
     for epoch in range(first, args.epochs):
@@ -92,14 +93,15 @@ def main():
         torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
                     "epoch": epoch + 1}, checkpoint.with_suffix(".part"))
         checkpoint.with_suffix(".part").replace(checkpoint)
-    model.eval()
+    report = recall(model, pooled[train + dev:, 0], [c for _, c in splits["test"]], vocabulary)
+    model, teachers = model.cpu().eval(), teachers.cpu().eval()
     side, n = attend.SIDE, len(vocabulary)
     worst = max(
-        export(towers.Look(teachers.trunk.eval(), model.picture), args.out / "picture.onnx", [(torch.randn(b, 3, side, side),) for b in (1, 2)],
+        export(towers.Look(teachers.trunk, model.picture), args.out / "picture.onnx", [(torch.randn(b, 3, side, side),) for b in (1, 2)],
                {"image": ["batch", 3, side, side]}, {"embedding": ["batch", towers.WIDTH]}, {"model": "embedding"}),
         export(model.sentence, args.out / "sentence.onnx", [(torch.randint(0, n, shape),) for shape in ((1, 7), (3, 20))],
                {"tokens": ["batch", "length"]}, {"embedding": ["batch", towers.WIDTH]}, {"model": "embedding"}))
-    report = {"parity": worst, "words": n, **recall(model, pooled[train + dev:, 0], [c for _, c in splits["test"]], vocabulary)}
+    report = {"parity": worst, "words": n, **report}
     (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report, indent=1))
 

@@ -51,7 +51,7 @@ def posteriors(model, images):
 def main(data, cache, weights, out):
     data, cache = pathlib.Path(data), pathlib.Path(cache)
     model = Teachers()
-    model.load_state_dict(torch.load(weights, weights_only=True))
+    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     sets = {"objects": shards.load(cache, "tiny", "val"), "scenes": shards.load(cache, "places", "val")}
     known, seen = names(data), {}
     rows = collections.defaultdict(list)

@@ -92,7 +92,7 @@ def main(data, cache, weights, out):
     data, cache, weights, out = map(pathlib.Path, (data, cache, weights, out))
     out.mkdir(parents=True, exist_ok=True)
     model = Teachers()
-    model.load_state_dict(torch.load(weights, weights_only=True))
+    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     model.eval()
     path = out / "teachers.onnx"
     worst = export(

@@ -29,10 +29,11 @@ def maps(trunk, data, members, side, cache):
     if cache.exists():
         return torch.from_numpy(np.load(cache))
     parts, trunk = [], trunk.eval()
+    device = next(trunk.parameters()).device
     with tarfile.open(data) as tar:
         for first in range(0, len(members), 64):
-            x = normalize(pictures(tar, members[first:first + 64], side))
-            parts.append(torch.stack([trunk(x), trunk(x.flip(3))], 1).half())
+            x = normalize(pictures(tar, members[first:first + 64], side).to(device))
+            parts.append(torch.stack([trunk(x), trunk(x.flip(3))], 1).half().cpu())
     all = torch.cat(parts)
     np.save(cache, all.numpy())
     return all
