@@ -1,0 +1,110 @@
+"""Trains the joint embedding of pictures and sentences on Flickr8k, over the frozen
+trunk, measures it on the test images and exports both towers.
+
+    embedding.py FLICKR8K.TAR TEACHERS.PT MAPS.NPY OUT [--epochs N]
+
+MAPS.NPY is what captioner.py left in its folder, or is made here. OUT/checkpoint.pt
+lets a stopped run go on. OUT gets log.jsonl, picture.onnx (image -> embedding),
+sentence.onnx (tokens -> embedding), vocabulary.txt, which numbers the tokens, and
+report.json: recall at 1, 5 and 10 of the 1,000 test images and their 5,000 sentences,
+as usual: a picture is right when one of its five sentences is among the first, a
+sentence when its picture is.
+"""
+
+import argparse
+import json
+import pathlib
+import time
+
+import torch
+
+from importer.export import export
+from vision import attend, flickr, towers, words
+from vision.trunk import Teachers
+
+SEED, BATCH, RATE, LEAST = 3, 256, 1e-3, 3
+
+
+@torch.no_grad()
+def recall(model, pooled, sentences, vocabulary):
+    """{"image_to_text": [R@1, R@5, R@10], …} in percent; five sentences to a picture."""
+    model.eval()
+    tokens = towers.numbers([s for group in sentences for s in group], vocabulary).to(pooled.device)
+    owner = torch.tensor([i for i, group in enumerate(sentences) for _ in group])
+    cosines = (model.picture(pooled) @ model.sentence(tokens).t()).cpu()
+    said, seen = [], []
+    for i, row in enumerate(cosines):
+        said.append((row > row[owner == i].max()).sum().item())  # sentences before its best one
+    for j, column in enumerate(cosines.t()):
+        seen.append((column > column[owner[j]]).sum().item())
+    rate = lambda ranks: [100 * sum(r < k for r in ranks) / len(ranks) for k in (1, 5, 10)]
+    return {"image_to_text": rate(said), "text_to_image": rate(seen)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=pathlib.Path)
+    parser.add_argument("teachers", type=pathlib.Path)
+    parser.add_argument("maps", type=pathlib.Path)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--epochs", type=int, default=30)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(SEED)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    teachers = Teachers().to(device)
+    teachers.load_state_dict(torch.load(args.teachers, map_location=device, weights_only=True))
+    splits = words.read(args.data)
+    vocabulary = words.vocabulary(splits["train"], LEAST)
+    (args.out / "vocabulary.txt").write_text("".join(w + "\n" for w in vocabulary))
+    kept = [i for split in ("train", "dev", "test") for i in splits[split]]
+    maps = flickr.maps(teachers.trunk, args.data, [m for m, _ in kept], attend.SIDE, args.maps)
+    pooled = torch.stack([torch.cat([towers.pool(part.float()) for part in maps[:, m].split(500)]) for m in (0, 1)], 1).to(device)
+    train, dev = len(splits["train"]), len(splits["dev"])
+    model = towers.Towers(len(vocabulary), pooled[:train, 0].mean(0), pooled[:train, 0].std(0) + 1e-3).to(device)
+    said = torch.stack([towers.numbers([c[k] for _, c in splits["train"]], vocabulary) for k in range(5)], 1).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
+    per = 5 * (train // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=args.epochs * per + 1, pct_start=0.1)
+    first, checkpoint = 0, args.out / "checkpoint.pt"
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        model.load_state_dict(saved["model"]), optimizer.load_state_dict(saved["optimizer"]), schedule.load_state_dict(saved["schedule"])
+        first = saved["epoch"]
+    for epoch in range(first, args.epochs):
+        began, total = time.time(), 0.0
+        g = torch.Generator().manual_seed(SEED * 1009 + epoch)
+        torch.manual_seed(SEED * 1_000_003 + epoch)  # of the dropout
+        # Five rounds, in each of which every picture comes with another sentence.
+        turn = torch.rand(train, 5, generator=g).argsort(1)
+        for k in range(5):
+            for rows in torch.randperm(train, generator=g)[:train // BATCH * BATCH].split(BATCH):
+                mirrored = torch.randint(2, (BATCH,), generator=g)
+                loss = model.train().loss(pooled[rows, mirrored], said[rows, turn[rows, k]])
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                total += loss.item()
+        line = {"epoch": epoch + 1, "loss": total / per, "seconds": time.time() - began,
+                "dev": recall(model, pooled[train:train + dev, 0], [c for _, c in splits["dev"]], vocabulary)}
+        with open(args.out / "log.jsonl", "a") as f:
+            print(json.dumps(line), file=f)
+        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
+                    "epoch": epoch + 1}, checkpoint.with_suffix(".part"))
+        checkpoint.with_suffix(".part").replace(checkpoint)
+    report = recall(model, pooled[train + dev:, 0], [c for _, c in splits["test"]], vocabulary)
+    model, teachers = model.cpu().eval(), teachers.cpu().eval()
+    side, n = attend.SIDE, len(vocabulary)
+    worst = max(
+        export(towers.Look(teachers.trunk, model.picture), args.out / "picture.onnx", [(torch.randn(b, 3, side, side),) for b in (1, 2)],
+               {"image": ["batch", 3, side, side]}, {"embedding": ["batch", towers.WIDTH]}, {"model": "embedding"}),
+        export(model.sentence, args.out / "sentence.onnx", [(torch.randint(0, n, shape),) for shape in ((1, 7), (3, 20))],
+               {"tokens": ["batch", "length"]}, {"embedding": ["batch", towers.WIDTH]}, {"model": "embedding"}))
+    report = {"parity": worst, "words": n, **report}
+    (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Trains the trunk with the object and the scene head, on both sets at once.
+
+    teachers.py CACHE OUT [--steps N] [--decay N]
+
+CACHE is what shards.py made. Every step takes as many images of one set as of the
+other, so that batch normalization sees what it will see in use. The learning rate
+rises, stays, and falls to zero over the last --decay steps; the pictures are small
+until then and larger while it falls. OUT/checkpoint.pt is written every few minutes
+and a run goes on from it; with other --steps too, as long as the fall has not begun.
+OUT/threads, if there, holds the number of CPU threads and may be changed meanwhile.
+At the end OUT/teachers.pt holds the averaged weights. OUT/log.jsonl is the curve.
+"""
+
+import argparse
+import copy
+import json
+import pathlib
+import time
+
+import torch
+import torch.nn.functional as F
+
+from vision import augment, shards
+from vision.trunk import Teachers, normalize
+
+SEED = 1
+HALF = 64  # images of each set in a step
+RATE, WARM, MOMENTUM, DECAY, SMOOTHING = 0.1, 300, 0.9, 5e-4, 0.1
+# Sides of the crops before the fall and in it. A network does best at a side somewhat
+# above that of its crops, which enlarge things: 80 is for a graph that is given 96.
+SMALL, LARGE = 48, 80
+AVERAGE = 0.998
+EVERY = 250  # steps from one checkpoint to the next
+
+
+def rate(step, steps, decay):
+    return RATE * min(1.0, (step + 1) / WARM, (steps - step) / decay)
+
+
+class Set:
+    """A packed set that gives its step-th batch, the same one in every run."""
+
+    def __init__(self, cache, name, salt, device):
+        images, labels = shards.load(cache, name, "train")
+        self.images, self.labels = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+        self.salt, self.epoch, self.order = salt, -1, None
+
+    def batch(self, step, side):
+        per = len(self.labels) // HALF
+        if step // per != self.epoch:
+            self.epoch = step // per
+            g = torch.Generator().manual_seed(SEED * 1_000_003 + self.salt * 1009 + self.epoch)
+            self.order = torch.randperm(len(self.labels), generator=g)
+        i = self.order[step % per * HALF:][:HALF].to(self.images.device)
+        g = torch.Generator().manual_seed(SEED * 7_000_003 + self.salt * 1_000_000_007 + step)
+        return augment.crop(normalize(self.images[i]), side, g), self.labels[i]
+
+
+@torch.no_grad()
+def accuracy(model, cache, name, side, limit=None, batch=250):
+    """Top-1 of a head on a validation set, or every n-th image of it, at a side."""
+    images, labels = shards.load(cache, name, "val")
+    stride = 1 if limit is None else len(labels) // limit
+    images, labels = torch.from_numpy(images[::stride]), torch.from_numpy(labels[::stride])
+    device = next(model.parameters()).device
+    right = 0
+    for x, y in zip(images.split(batch), labels.split(batch)):
+        x = resize(normalize(x.to(device)), side)
+        right += (model.eval()(x)[name == "places"].argmax(1) == y.to(device)).sum().item()
+    return right / len(labels)
+
+
+def resize(images, side):
+    """As the pipeline does: bilinear, with the filter as wide as a pixel of the
+    result when it is coarser."""
+    if images.shape[-1] == side:
+        return images
+    return F.interpolate(images, (side, side), mode="bilinear", align_corners=False, antialias=True)
+
+
+@torch.no_grad()
+def follow(average, model, step):
+    """Moves the averaged weights and statistics towards the model's."""
+    keep = min(AVERAGE, (1 + step) / (10 + step))
+    for a, m in zip(average.state_dict().values(), model.state_dict().values()):
+        if a.is_floating_point():
+            a.lerp_(m, 1 - keep)
+        else:
+            a.copy_(m)
+
+
+def optimizer_of(model):
+    plain = [p for p in model.parameters() if p.ndim < 2]
+    decayed = [p for p in model.parameters() if p.ndim >= 2]
+    return torch.optim.SGD([{"params": decayed, "weight_decay": DECAY}, {"params": plain}],
+                           lr=RATE, momentum=MOMENTUM, nesterov=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cache", type=pathlib.Path)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--steps", type=int, default=16000)
+    parser.add_argument("--decay", type=int, default=5000)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(SEED)
+    model = Teachers().to(device)
+    average, optimizer, first = copy.deepcopy(model), optimizer_of(model), 0
+    checkpoint = args.out / "checkpoint.pt"
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        model.load_state_dict(saved["model"])
+        average.load_state_dict(saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+        first = saved["step"]
+    sets = [Set(args.cache, "tiny", 1, device), Set(args.cache, "places", 2, device)]
+    threads = args.out / "threads"
+    seen, right, total, began = 0, [0, 0], 0.0, time.time()
+    for step in range(first, args.steps):
+        if step % 20 == 0 and device == "cpu" and threads.exists():
+            torch.set_num_threads(int(threads.read_text()))
+        falling = step >= args.steps - args.decay
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step, args.steps, args.decay)
+        (x1, y1), (x2, y2) = [s.batch(step, LARGE if falling else SMALL) for s in sets]
+        objects, scenes = model.train()(torch.cat([x1, x2]))
+        objects, scenes = objects[:HALF], scenes[HALF:]
+        loss = (F.cross_entropy(objects, y1, label_smoothing=SMOOTHING)
+                + F.cross_entropy(scenes, y2, label_smoothing=SMOOTHING)) / 2
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        follow(average, model, step)
+        seen, total = seen + HALF, total + loss.item()
+        right[0] += (objects.argmax(1) == y1).sum().item()
+        right[1] += (scenes.argmax(1) == y2).sum().item()
+        done = step + 1
+        if done % EVERY == 0 or done == args.steps:
+            torch.save({"model": model.state_dict(), "average": average.state_dict(),
+                        "optimizer": optimizer.state_dict(), "step": done}, checkpoint.with_suffix(".part"))
+            checkpoint.with_suffix(".part").replace(checkpoint)
+            line = {"step": done, "loss": total / (seen / HALF), "train": [r / seen for r in right],
+                    "seconds": time.time() - began, "cpu": time.process_time()}
+            if done % (4 * EVERY) == 0 or done == args.steps:
+                line["val"] = [accuracy(average, args.cache, name, LARGE if falling else 64, 2000) for name in ("tiny", "places")]
+            with open(args.out / "log.jsonl", "a") as f:
+                print(json.dumps(line), file=f)
+            seen, right, total, began = 0, [0, 0], 0.0, time.time()
+    torch.save(average.state_dict(), args.out / "teachers.pt")
+
+
+if __name__ == "__main__":
+    main()
