@@ -1,19 +1,21 @@
 # Each target works on a bare Debian 12 or 13 with Go, git and make: .ci/env
 # installs FFmpeg and ONNX Runtime first where they are missing.
-.PHONY: help deps build run test test-models bench fuzz lint proof fresh clean
+.PHONY: help deps build run test test-models train-soundnet train-speech eval bench fuzz lint proof fresh clean
 .DEFAULT_GOAL := help
 
 INPUT  ?= docs/demo/demo.mp4
 OUT    ?= out
-# The trained pack, once there is one; until then the test graphs, which say of
-# themselves that they are test graphs, and the localization that needs no model.
-MODELS ?= $(if $(wildcard models/default/pack.yaml),models/default,models/fixture --localize sync)
+MODELS ?= models/default
+# Of the recipes: the folder of the data sets, and where shards, checkpoints and
+# results go.
+DATA   ?= $(CURDIR)/data
+WORK   ?= $(CURDIR)/out/train
 FUZZ   ?= 20s
 ENV    := .ci/env
 FLAGS  ?=
 
 help: ## print this
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 deps: ## install what is missing: a compiler, FFmpeg 7.1, ONNX Runtime
 	@$(ENV) true
@@ -31,6 +33,17 @@ test: ## all tests, with the race detector
 test-models: ## prove the importers of published checkpoints (Python, PyTorch)
 	@python=$$(models/train/venv) && "$$python" -W ignore models/train/test_import.py && \
 		PYTHON=$$python $(ENV) go test -tags models -run TestImportForReal -count 1 -timeout 20m ./cmd/seehear
+
+train-soundnet: ## train the sound network into models/default (DATA=folder, WORK=folder)
+	@python=$$(models/train/venv) && "$$python" models/train/soundnet.py --data "$(DATA)" --work "$(WORK)/sound" && \
+		"$$python" models/train/soundnet_publish.py --data "$(DATA)" --work "$(WORK)/sound"
+
+train-speech: ## train the speech gate into models/default (needs espeak-ng)
+	@python=$$(models/train/venv) && "$$python" models/train/speech.py --data "$(DATA)" --work "$(WORK)/sound" && \
+		"$$python" models/train/speech_publish.py --data "$(DATA)" --work "$(WORK)/sound"
+
+eval: ## recompute the figures of models/default with the program itself (DATA=folder)
+	@DATA="$(abspath $(DATA))" $(ENV) go test -tags eval -run TestEval -v -count 1 -timeout 60m ./cmd/seehear
 
 bench: build ## speed and memory as ratios against ffmpeg, and Go benchmarks
 	@$(ENV) go test -run '^$$' -bench . -benchmem ./...
