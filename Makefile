@@ -30,8 +30,9 @@ test: ## all tests, with the race detector
 	@$(ENV) go vet ./...
 	@$(ENV) go test -race -timeout 15m ./...
 
-test-models: ## prove the importers of published checkpoints (Python, PyTorch)
+test-models: ## prove the importers of published checkpoints, and the recipes (Python, PyTorch)
 	@python=$$(models/train/venv) && "$$python" -W ignore models/train/test_import.py && \
+		PYTHONPATH=models/train "$$python" -W ignore -m unittest discover -s models/train/audio -t models/train && \
 		PYTHON=$$python $(ENV) go test -tags models -run TestImportForReal -count 1 -timeout 20m ./cmd/seehear
 
 train-soundnet: ## train the sound network into models/default (DATA=folder, WORK=folder)

@@ -48,7 +48,7 @@ def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("--data", required=True)
     a.add_argument("--work", required=True)
-    a.add_argument("--steps", type=int, default=800)
+    a.add_argument("--steps", type=int, default=800, help="of the first cycle; the second has three quarters of it")
     a.add_argument("--threads", type=int, default=0)
     a.add_argument("--batch", type=int, default=24)
     a = a.parse_args()
@@ -60,16 +60,21 @@ def main():
     net = Gate()
 
     def step(net, n):
-        rng = np.random.default_rng([1, n])
+        rng = np.random.default_rng([cycle, n])
         drawn = [voices.sequence(*train, rng) for _ in range(a.batch)]
         x = chunks(torch.from_numpy(np.stack([d[0] for d in drawn])))
         y = torch.from_numpy(np.stack([d[1] for d in drawn])).float()
         z = net.run(net.seen(x.flatten(0, 1)).view(*x.shape[:2], -1))
         return torch.nn.functional.binary_cross_entropy_with_logits(z, y * 0.98 + 0.01)
 
-    mean, curve = fit.fit(net, step, a.steps, folder(a.work), 4e-3, every=100,
-                          report=lambda m: figures(m, mixtures, quiet), log=lambda s: print(s, flush=True))
-    torch.save(mean.state_dict(), folder(a.work) / "net.pt")
+    # The rate falls twice; the second time from the mean of the weights that the first left.
+    curve = []
+    for cycle, (steps, rate) in enumerate(((a.steps, 4e-3), (a.steps * 3 // 4, 2e-3)), 1):
+        net, part = fit.fit(net, step, steps, folder(a.work) / str(cycle), rate, every=100,
+                            report=lambda m: figures(m, mixtures, quiet), log=lambda s: print(s, flush=True))
+        before = curve[-1]["step"] if curve else 0
+        curve += [p | {"step": p["step"] + before} for p in part]
+    torch.save(net.state_dict(), folder(a.work) / "net.pt")
     (folder(a.work) / "curve.json").write_text(json.dumps(curve, indent=1))
 
 
