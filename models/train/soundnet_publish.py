@@ -14,7 +14,8 @@ import torch
 from audio import bank, clips, judge, pack, teachers
 from audio.net import CENTRE, FIELD, HOP, RATE, SCALE, STRIDE, SoundNet
 from importer.export import export
-from soundnet import ESC, FOLDS, LABELS, URBAN, folder, picks
+from soundnet import ESC, FOLDS, LABELS, URBAN, folder
+from soundnet import figures as fold_figures
 
 NAME = "seehear-sounds"
 LICENSE = "CC-BY-NC-SA-4.0"
@@ -165,18 +166,27 @@ def main():
     found = judge.answers(net, b, held)
     values = figures(b, held, found, 1.0, show["events"])
     pack.figures(NAME, values)
-    folds = {}
-    for esc, urban in FOLDS:
-        path_ = folder(a.work, esc, urban) / "curve.json"
-        folds[esc, urban] = json.loads(path_.read_text())[-1]
+    folds = {f: judged(b, a.work, *f, heads) for f in FOLDS}
     card(b, held, found, net, path, off, show, values, folds, len(clips.split(b.clips, ESC, URBAN)[0]))
+
+
+def judged(b, work, esc, urban, heads):
+    """The figures of a run, reckoned once, and how many steps it had."""
+    at = folder(work, esc, urban)
+    kept = at / "figures.json"
+    if not kept.exists():
+        net = SoundNet(heads)
+        net.load_state_dict(torch.load(at / "net.pt"))
+        steps = json.loads((at / "curve.json").read_text())[-1]["step"]
+        kept.write_text(json.dumps(fold_figures(net.eval(), b, *clips.split(b.clips, esc, urban)) | {"steps": steps}))
+    return json.loads(kept.read_text())
 
 
 def card(b, held, found, net, path, off, show, values, folds, trained):
     esc = [f["esc_svm"] for f in folds.values()]
     urban = [(u, f) for (_, u), f in folds.items() if u]
     rows = "\n".join(
-        f"| {e} | {100 * f['esc_svm']:.1f} % | {u or 'none'} | " + (f"{100 * f['urban']:.1f} % | {100 * f['urban_all']:.1f} % |" if u else "| |") for (e, u), f in folds.items())
+        f"| {f['steps']:,} | {e} | {100 * f['esc_svm']:.1f} % | {u or 'none'} | " + (f"{100 * f['urban']:.1f} % | {100 * f['urban_all']:.1f} % |" if u else "| |") for (e, u), f in folds.items())
     x = np.zeros((1, FIELD), np.float32)
     text = (Path(__file__).parent / "cards" / "soundnet.md").read_text()
     for key, value in {
