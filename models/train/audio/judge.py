@@ -8,7 +8,7 @@ from sklearn.svm import LinearSVC
 
 from audio.bank import SILENCE, SPEEDS
 from audio.clips import INDEX, NAMES, URBAN
-from audio.net import BANDS, SPAN
+from audio.net import BANDS, FIELD, SPAN, STRIDE
 
 URBAN_LABELS = np.array(sorted(INDEX[NAMES[k]] for k in URBAN))
 
@@ -35,14 +35,34 @@ def answers(net, bank, indices, head=0):
     return out
 
 
+SILENT = 1e-3  # RMS below which the program asks no network
+
+
+@torch.no_grad()
+def heard(net, pcms, scale):
+    """What `answers` returns, for each head, but from the samples and as the program hears
+    them: silent windows are left out, and only a clip that is shorter than a window is
+    filled up."""
+    net.eval()
+    out = [[] for _ in net.heads]
+    for pcm in pcms:
+        pcm = np.pad(pcm, (0, max(0, FIELD - len(pcm))))
+        windows = np.lib.stride_tricks.sliding_window_view(pcm, FIELD)[::STRIDE]
+        loud = np.sqrt((windows.astype(np.float64) ** 2).mean(1)) >= SILENT
+        f = net.features(torch.from_numpy(windows[loud] * np.float32(scale)))
+        for found, z in zip(out, net.logits(f)):
+            found.append((f[:, :, 0].numpy(), z[:, :, 0].numpy()))
+    return out
+
+
 def softmax(z):
     e = np.exp(z - z.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
 
 
 def posteriors(found, temperature=1.0):
-    """[clips, classes]: the mean over a clip's answers."""
-    return np.stack([softmax(z / temperature).mean(0) for _, z in found])
+    """[clips, classes]: the mean over a clip's answers, zeros where it has none."""
+    return np.stack([softmax(z / temperature).sum(0) / max(1, len(z)) for _, z in found])
 
 
 def truth(bank, indices):
