@@ -18,7 +18,7 @@ func TestDefaultPack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Verify(); err != nil {
+	if err = p.Verify(); err != nil {
 		t.Fatal(err)
 	}
 	if p.Fixture || p.Name != "default" {
@@ -29,7 +29,7 @@ func TestDefaultPack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var figures map[string]map[string]float64
-	if err := yaml.Unmarshal(text, &figures); err != nil {
+	if err = yaml.Unmarshal(text, &figures); err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range p.Models {
@@ -37,9 +37,9 @@ func TestDefaultPack(t *testing.T) {
 			t.Errorf("%s: card %q, %d figures in metrics.yaml", m.Name, m.Card, len(figures[m.Name]))
 			continue
 		}
-		card, err := os.ReadFile(filepath.Join(p.Dir, m.Card))
-		if err != nil {
-			t.Fatal(err)
+		card, failed := os.ReadFile(filepath.Join(p.Dir, m.Card))
+		if failed != nil {
+			t.Fatal(failed)
 		}
 		if !strings.HasPrefix(string(card), "# "+m.Name+"\n") {
 			t.Errorf("%s is no card of %s", m.Card, m.Name)
@@ -51,9 +51,9 @@ func TestDefaultPack(t *testing.T) {
 			if !(m.Gate.Show[head] > 0) {
 				t.Errorf("%s reports %s that it is not sure of", m.Name, head)
 			}
-			labels, err := models.Labels(p.Path(file))
-			if err != nil {
-				t.Fatal(err)
+			labels, failed := models.Labels(p.Path(file))
+			if failed != nil {
+				t.Fatal(failed)
 			}
 			for _, l := range labels {
 				if l == "" || strings.ContainsRune(l, '_') {
@@ -63,15 +63,15 @@ func TestDefaultPack(t *testing.T) {
 		}
 	}
 	var size int64
-	if err := filepath.WalkDir("default", func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+	if err = filepath.WalkDir("default", func(_ string, d os.DirEntry, failed error) error {
+		if failed != nil || d.IsDir() {
+			return failed
 		}
-		st, err := d.Info()
-		if err == nil {
+		st, failed := d.Info()
+		if failed == nil {
 			size += st.Size()
 		}
-		return err
+		return failed
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"archive/tar"
 	"encoding/csv"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -61,16 +62,16 @@ func (e *evaluation) tarred(name string, want func(row map[string]string) bool) 
 	place := map[string]int{}
 	for r := tar.NewReader(f); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return clips
 		}
 		if err != nil {
 			e.Fatalf("%s: %v", name, err)
 		}
 		if h.Name == "labels.csv" {
-			rows, err := csv.NewReader(r).ReadAll()
-			if err != nil {
-				e.Fatalf("%s: labels.csv: %v", name, err)
+			rows, bad := csv.NewReader(r).ReadAll()
+			if bad != nil || len(rows) == 0 {
+				e.Fatalf("%s: labels.csv: %d rows: %v", name, len(rows), bad)
 			}
 			for _, line := range rows[1:] {
 				row := map[string]string{}

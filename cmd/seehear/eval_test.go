@@ -55,14 +55,14 @@ func TestEval(t *testing.T) {
 		t.Fatal(err)
 	}
 	var cards map[string]map[string]float64
-	if err := yaml.Unmarshal(file, &cards); err != nil {
+	if err = yaml.Unmarshal(file, &cards); err != nil {
 		t.Fatal(err)
 	}
 	pack, err := models.Load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := pack.Verify(); err != nil {
+	if err = pack.Verify(); err != nil {
 		t.Fatal(err)
 	}
 	net := &network{pack: pack}
