@@ -1,13 +1,11 @@
 # Each target works on a bare Debian 12 or 13 with Go, git and make: .ci/env
 # installs FFmpeg and ONNX Runtime first where they are missing.
-.PHONY: help deps build run test test-models train-vision train-caption train-embedding bench fuzz lint proof fresh clean
+.PHONY: help deps build run test test-models train-soundnet train-speech train-vision train-caption train-embedding eval bench fuzz lint proof fresh clean
 .DEFAULT_GOAL := help
 
 INPUT  ?= docs/demo/demo.mp4
 OUT    ?= out
-# The trained pack, once there is one; until then the test graphs, which say of
-# themselves that they are test graphs, and the localization that needs no model.
-MODELS ?= $(if $(wildcard models/default/pack.yaml),models/default,models/fixture --localize sync)
+MODELS ?= models/default
 # Of the recipes: the folder of the data sets, and where shards, checkpoints and
 # results go.
 DATA   ?= $(CURDIR)/data
@@ -32,10 +30,19 @@ test: ## all tests, with the race detector
 	@$(ENV) go vet ./...
 	@$(ENV) go test -race -timeout 15m ./...
 
-test-models: ## prove the importers of published checkpoints (Python, PyTorch)
+test-models: ## prove the importers of published checkpoints, and the recipes (Python, PyTorch)
 	@python=$$(models/train/venv) && "$$python" -W ignore models/train/test_import.py && \
 		"$$python" -m unittest discover -s models/train/vision && \
+		PYTHONPATH=models/train "$$python" -W ignore -m unittest discover -s models/train/audio -t models/train && \
 		PYTHON=$$python $(ENV) go test -tags models -run TestImportForReal -count 1 -timeout 20m ./cmd/seehear
+
+train-soundnet: ## train the sound network into models/default (DATA=folder, WORK=folder)
+	@python=$$(models/train/venv) && "$$python" models/train/soundnet.py --data "$(DATA)" --work "$(WORK)/sound" && \
+		"$$python" models/train/soundnet_publish.py --data "$(DATA)" --work "$(WORK)/sound"
+
+train-speech: ## train the speech gate into models/default (needs espeak-ng)
+	@python=$$(models/train/venv) && "$$python" models/train/speech.py --data "$(DATA)" --work "$(WORK)/sound" && \
+		"$$python" models/train/speech_publish.py --data "$(DATA)" --work "$(WORK)/sound"
 
 train-vision: ## train the trunk with its object and scene heads (DATA=folder, WORK=folder)
 	@python=$$(models/train/venv) && "$$python" models/train/vision/shards.py "$(DATA)" "$(WORK)/vision" && \
@@ -52,6 +59,9 @@ train-caption: ## train the captioner, after train-vision
 train-embedding: ## train the joint embedding of pictures and sentences, after train-caption
 	@python=$$(models/train/venv) && "$$python" models/train/embedding.py "$(DATA)/flickr8k.tar" \
 		"$(WORK)/trunk/trunk.pt" "$(WORK)/captioner/maps.npy" "$(WORK)/embedding"
+
+eval: ## recompute the figures of models/default with the program itself (DATA=folder)
+	@DATA="$(abspath $(DATA))" $(ENV) go test -tags eval -run TestEval -v -count 1 -timeout 60m ./cmd/seehear
 
 bench: build ## speed and memory as ratios against ffmpeg, and Go benchmarks
 	@$(ENV) go test -run '^$$' -bench . -benchmem ./...

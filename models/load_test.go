@@ -103,6 +103,8 @@ func TestLoadRefusesFields(t *testing.T) {
 		{"fixture", "same_voice: 0.8", "same_voice: 2", "gate.same_voice"},
 		{"fixture", "floor: 0.3, ceiling: 0.9", "floor: 0.9, ceiling: 0.9", "gate.floor: 0.9 is not below"},
 		{"fixture", "rms: -60", "rms: 3", "gate.rms"},
+		{"fixture", "gate: {rms: -100}", "gate: {show: {objects: 1.5}}", "gate.show.objects: 1.5 is not between"},
+		{"fixture", "gate: {rms: -100}", "gate: {show: {events: 0.5}}", "gate.show.events: the model has no labels for that"},
 		{"fixture", "method: semantic", "method: magic", "heat.method"},
 		{"fixture", "width: 224", "width: 225", "input image is [batch 3 224 224], and the contract says [batch 3 224 225]"},
 		{"fixture", "mean: [0.485, 0.456, 0.406]", "mean: [0.485, 0.456]", "want 3 elements but got 2"},

@@ -171,4 +171,7 @@ type Gate struct {
 	Enter     float64 `yaml:"enter"`      // speech: posterior that opens the gate
 	Leave     float64 `yaml:"leave"`      // speech: posterior that closes it
 	SameVoice float64 `yaml:"same_voice"` // speech2face: cosine at or above which two stretches are one voice
+	// Show is, by output, the posterior below which a class is not reported
+	// (soundnet); an output that is missing reports all.
+	Show map[string]float64 `yaml:"show"`
 }

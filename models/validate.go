@@ -151,6 +151,12 @@ func (m *Model) validate() error {
 		c.count("audio.hop", m.Audio.Hop, 1, 1<<30)
 		c.count("audio.stride", m.Audio.Stride, 1, 1<<30)
 		c.count("audio.field", m.Audio.Field, 1, 1<<30)
+		for _, name := range sortedKeys(m.Gate.Show) {
+			if _, ok := m.Labels[name]; !ok {
+				c.fail("gate.show."+name, "the model has no labels for that")
+			}
+			c.number("gate.show."+name, m.Gate.Show[name], 0, 1)
+		}
 	case "speech":
 		m.Audio.validate(c)
 		c.number("gate.enter", m.Gate.Enter, 0, 1)

@@ -15,7 +15,9 @@
 // Each place yields one event with an [infer.Sound]: At is the centre of its
 // receptive field (see Note [Places]), Dur the distance to the next. Below the
 // silence gate there is a Sound without classes, and a window that is silent
-// throughout is not given to the network at all. The sound is the mix-down to one
+// throughout is not given to the network at all. A class that is less likely than
+// the manifest's gate.show is left out: a network that knows thirty sounds is to
+// say nothing of a thirty-first. The sound is the mix-down to one
 // channel; SoundNet's authors took the first, which loses whatever is only on
 // the others.
 //
@@ -78,6 +80,7 @@ type head struct {
 	kind   int // index into heads
 	port   int
 	labels []string
+	show   float64 // posterior below which a class is not reported
 }
 
 // work is the memory of one run.
@@ -125,7 +128,7 @@ func build(c Config) (*Family, error) {
 		Window:    f.geo.window,
 		MinWindow: f.geo.worth(),
 	}
-	if err := f.ports(m.Graphs["graph"], c.Labels); err != nil {
+	if err := f.ports(m, c.Labels); err != nil {
 		return nil, err
 	}
 	f.works = infer.NewFree(func() *work {
@@ -141,7 +144,8 @@ func build(c Config) (*Family, error) {
 }
 
 // ports finds the graph's tensors and holds their shapes to the manifest.
-func (f *Family) ports(g models.Graph, labels map[string][]string) error {
+func (f *Family) ports(m models.Model, labels map[string][]string) error {
+	g := m.Graphs["graph"]
 	in := f.session.Inputs()
 	port, err := infer.NeedPort(in, g.Inputs, "waveform", "float32", 2)
 	if err != nil {
@@ -163,7 +167,7 @@ func (f *Family) ports(g models.Graph, labels map[string][]string) error {
 		if err != nil {
 			return fmt.Errorf("graph %w", err)
 		}
-		h := head{name: name, kind: kind, port: port, labels: labels[name]}
+		h := head{name: name, kind: kind, port: port, labels: labels[name], show: m.Gate.Show[name]}
 		if len(h.labels) == 0 {
 			return fmt.Errorf("no labels for its output %s", name)
 		}

@@ -249,6 +249,31 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// What is less likely than the manifest allows is left out, head by head.
+func TestShow(t *testing.T) {
+	p := 1 / (1 + (classes-1)*math.Exp(-20)) // of the one object that is likely
+	for _, show := range []float64{0, p / 2, p - 1e-9, (1 + p) / 2, 1} {
+		c := config(small)
+		c.Model.Gate.Show = map[string]float64{"objects": show}
+		for _, e := range infertest.Events(t, build(t, c), infertest.Piece{PCM: steps(200)}) {
+			want := 5 // as many as are asked for
+			if show > 0 {
+				want = 1
+			}
+			if show > p {
+				want = 0
+			}
+			s := sound(t, e)
+			if len(s.Objects) != want || s.Silent {
+				t.Fatalf("at %v of %v: %+v", show, p, s)
+			}
+			if len(s.Scenes) != 2 {
+				t.Fatalf("a bound on objects leaves scenes %+v", s.Scenes)
+			}
+		}
+	}
+}
+
 // Sound with holes: every event lies in the source, none twice, those near a hole
 // are flagged.
 func TestHoles(t *testing.T) {

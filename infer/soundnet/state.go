@@ -132,7 +132,7 @@ func (f *Family) event(s *state, j int64, c *candidate) infer.Event {
 	}
 	p := s.mean.add(at, f.halfLife, c.p)
 	for _, h := range f.heads {
-		best := top(p[h.kind], f.top, h.labels)
+		best := top(p[h.kind], f.top, h.show, h.labels)
 		switch heads[h.kind] {
 		case "events":
 			sound.Events = best
@@ -165,11 +165,14 @@ func (a *average) add(at, halfLife time.Duration, p [len(heads)][]float64) [len(
 	return a.p
 }
 
-// top returns the k most probable classes, highest first; of equal ones the
-// first.
-func top(p []float64, k int, labels []string) []infer.Score {
+// top returns the k most probable classes of those that are at least as likely as
+// least, highest first; of equal ones the first.
+func top(p []float64, k int, least float64, labels []string) []infer.Score {
 	best := make([]infer.Score, 0, min(k, len(p)))
 	for i, v := range p {
+		if v < least {
+			continue
+		}
 		n := len(best)
 		if n == cap(best) {
 			if v <= best[n-1].P {

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The default pack, without a flag that names it, hears in the demo clip what a person
+// does: a dog in the first scene, and somebody who reads the news from 12.5 s on.
+func TestDefaultPackHears(t *testing.T) {
+	out := t.TempDir()
+	code, _, stderr := seehearRun(t, nil, "annotate", "--outputs", "jsonl", "-o", out, "../../docs/demo/demo.mp4")
+	if code != exitOK {
+		t.Fatal(code, stderr)
+	}
+	text, err := os.ReadFile(filepath.Join(out, "demo", "results.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dog, speech := 0, 0.0
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		var l struct {
+			T, Dur float64
+			Sound  struct{ Events []struct{ Label string } }
+			Speech *struct{}
+		}
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		if l.T < 3.5 && len(l.Sound.Events) > 0 && l.Sound.Events[0].Label == "dog barking" {
+			dog++
+		}
+		if l.Speech != nil {
+			speech += max(0, min(l.T+l.Dur, 18)-max(l.T, 12.5))
+		}
+	}
+	if dog < 2 {
+		t.Errorf("a dog is heard at %d places of the first scene", dog)
+	}
+	if speech < 3 {
+		t.Errorf("speech of %.1f s in the scene with the reader", speech)
+	}
+}

@@ -1,0 +1,1 @@
+"""What the recipes for sound share: clips, front ends, networks, training loops."""
