@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/seehear/seehear/ingest"
 )
@@ -34,6 +35,24 @@ func (r *Reader) Damage() ingest.Damage {
 		return d.Damage()
 	}
 	return ingest.Damage{}
+}
+
+// Wall returns the wall-clock time of a stamp, as [ingest.Walled] does; zero if
+// the source knows none.
+func (r *Reader) Wall(at ingest.Stamp) (t time.Time, exact bool) {
+	if w, ok := r.src.(ingest.Walled); ok {
+		return w.Wall(at)
+	}
+	return time.Time{}, false
+}
+
+// Sync returns what the sender reports of picture and sound, as
+// [ingest.Synced] does; zero if the source has no reports.
+func (r *Reader) Sync() ingest.Sync {
+	if s, ok := r.src.(ingest.Synced); ok {
+		return s.Sync()
+	}
+	return ingest.Sync{}
 }
 
 // Read appends the next units to dst, at least one, and returns io.EOF once
