@@ -15,6 +15,10 @@ type Reader struct {
 	src  ingest.Source
 	dec  Decoder
 	done bool
+
+	arrivals [2]arrivals // of video and audio, if live
+	newest   time.Time
+	kinds    map[int]ingest.Kind // by Packet.Stream
 }
 
 // NewReader joins src and dec and owns both.
@@ -64,6 +68,7 @@ func (r *Reader) Read(ctx context.Context, dst []Unit) ([]Unit, error) {
 	for !r.done && len(dst) == n {
 		p, err := r.src.Read(ctx)
 		if err == nil {
+			r.note(&p)
 			if dst, err = r.dec.Decode(dst, &p); err != nil {
 				r.done = true
 				return dst, err
