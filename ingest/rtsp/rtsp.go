@@ -19,6 +19,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -100,6 +101,7 @@ func (s *Source) open(ctx context.Context, address string) error {
 		OnPacketsLost:     s.onLost,
 		OnDecodeError:     func(error) { s.onDamage() },
 		OnTransportSwitch: func(error) {},
+		ListenPacket:      listenPacket,
 	}
 	switch s.opt.Transport {
 	case TCP:
@@ -128,6 +130,16 @@ func (s *Source) open(ctx context.Context, address string) error {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// listenPacket asks for a larger buffer than usual, as key frames come in bursts;
+// the system gives what it allows.
+func listenPacket(network, address string) (net.PacketConn, error) {
+	c, err := net.ListenPacket(network, address)
+	if u, ok := c.(*net.UDPConn); ok && err == nil {
+		_ = u.SetReadBuffer(4 << 20)
+	}
+	return c, err
 }
 
 // watch waits for the end of the client.

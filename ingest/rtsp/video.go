@@ -3,8 +3,11 @@ package rtsp
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"strings"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	"github.com/bluenviron/gortsplib/v5/pkg/format/rtph264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/av1"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
@@ -154,7 +157,8 @@ type dtsExtractor interface {
 // nalTrack is what H.264 and H.265 have in common.
 type nalTrack struct {
 	*track
-	decode func(*rtp.Packet) ([][]byte, error)
+	// decode returns the unit that a packet completes, and its tick.
+	decode func(*rtp.Packet) (au [][]byte, tick uint32, err error)
 	// keep notes the parameter sets of a unit, and reports what it holds.
 	keep func(nalu []byte) (picture, start bool)
 	key  func(au [][]byte) bool
@@ -165,29 +169,15 @@ type nalTrack struct {
 	dts     dtsExtractor
 	last    uint32 // tick of the packet before
 	ticks   int64  // the same, unwrapped
-	open    bool   // a unit is under way
-	tick    uint32 // of the unit that is under way
 	waiting [][]byte
 }
 
 func (n *nalTrack) unpack(p *rtp.Packet) ([]unit, error) {
 	n.ticks += int64(int32(p.Timestamp - n.last))
 	n.last = p.Timestamp
-	tick := p.Timestamp
-	if n.open {
-		tick = n.tick
-	}
-	au, err := n.decode(p)
-	switch {
-	case err != nil:
-		if n.open = notYet(err); n.open {
-			n.tick = tick
-		}
+	au, tick, err := n.decode(p)
+	if err != nil {
 		return nil, err
-	case tick != p.Timestamp: // the packet began the next unit
-		n.tick = p.Timestamp
-	default:
-		n.open = false
 	}
 	u := unit{ticks: int64(int32(tick - p.Timestamp))}
 	picture := false
@@ -242,7 +232,7 @@ func (t *track) h264(f *format.H264) error {
 	t.stream.Codec = "h264"
 	t.back = true
 	sps, pps := f.SafeParams()
-	n := &nalTrack{track: t, decode: func(p *rtp.Packet) ([][]byte, error) { return dec.Decode(p) }}
+	n := &nalTrack{track: t, decode: h264Units(dec)}
 	n.keep = func(nalu []byte) (picture, start bool) {
 		switch typ := h264.NALUType(nalu[0] & 0x1f); typ {
 		case h264.NALUTypeSPS:
@@ -280,6 +270,32 @@ func (t *track) h264(f *format.H264) error {
 	return err
 }
 
+// h264Units tells which tick the units of dec belong to. Some senders never mark the
+// last packet of a unit, so the decoder also ends one where the tick changes: it
+// returns the unit that it held, and holds the new one.
+func h264Units(dec *rtph264.Decoder) func(*rtp.Packet) ([][]byte, uint32, error) {
+	holds := false // some NAL units of a unit
+	var held uint32
+	return func(p *rtp.Packet) ([][]byte, uint32, error) {
+		au, err := dec.Decode(p)
+		tick := p.Timestamp
+		switch {
+		case err == nil && holds && held != tick:
+			tick, held = held, tick
+		case err == nil:
+			holds = false
+		case errors.Is(err, rtph264.ErrMorePacketsNeeded):
+			// A fragment is held elsewhere until its last one.
+			if h264.NALUType(p.Payload[0]&0x1f) != h264.NALUTypeFUA || p.Payload[1]&0x40 != 0 {
+				holds, held = true, tick
+			}
+		case strings.HasPrefix(err.Error(), "NALU count"), strings.HasPrefix(err.Error(), "access unit size"):
+			holds = false // it threw away what it held
+		}
+		return au, tick, err
+	}
+}
+
 // finish takes the parameters of the SDP, if it has any.
 func (n *nalTrack) finish() {
 	if set, ok := n.parse(); ok {
@@ -294,7 +310,10 @@ func (t *track) h265(f *format.H265) error {
 	t.stream.Codec = "hevc"
 	t.back = true
 	vps, sps, pps := f.SafeParams()
-	n := &nalTrack{track: t, decode: func(p *rtp.Packet) ([][]byte, error) { return dec.Decode(p) }}
+	n := &nalTrack{track: t, decode: func(p *rtp.Packet) ([][]byte, uint32, error) {
+		au, err := dec.Decode(p)
+		return au, p.Timestamp, err
+	}}
 	n.keep = func(nalu []byte) (picture, start bool) {
 		switch typ := h265.NALUType(nalu[0] >> 1 & 0x3f); typ {
 		case h265.NALUType_VPS_NUT:
