@@ -184,9 +184,8 @@ type Walled interface {
 
 // Sync is what the sender's reports say of picture and sound.
 type Sync struct {
-	// Offset is how much later the sound is than the picture where the stamps of
-	// a session alone would put them together, that is, what the reports
-	// corrected.
+	// Offset is how much later the sound lies, against the picture, than the
+	// arrival of the packets had put it at first: what the reports set right.
 	Offset time.Duration
 	// DriftPPM is how much faster the clock of the sound runs than that of the
 	// picture, in millionths, measured over the reports of this connection.
