@@ -9,3 +9,8 @@ import _ "embed"
 //
 //go:embed results.schema.json
 var ResultsSchema []byte
+
+// Protocol is protocol.md: how results reach viewers.
+//
+//go:embed protocol.md
+var Protocol string
