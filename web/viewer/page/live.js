@@ -1,0 +1,272 @@
+// One source, live: the connection with its picture and sound, and the results
+// by data channel, or by Server-Sent Events where there is no channel. Comes
+// back by itself after every failure, and says what is wrong meanwhile.
+
+import { ApiError, request, sources } from "./api.js";
+import { Backoff } from "./backoff.js";
+import { Reassembler, message } from "./protocol.js";
+import { readEvents } from "./sse.js";
+import { IceError, Whep } from "./whep.js";
+
+/** No answer from ICE in this time is a failure, milliseconds. */
+const ICE = 8000;
+/** Without a data channel this long after connecting, results come by SSE. */
+const CHANNEL = 3000;
+/** Silence after which the server is asked whether it is there. */
+const SILENCE = 1500;
+
+/**
+ * @typedef {"connecting" | "playing" | "waiting" | "failed" | "denied"} Phase
+ * @typedef {{phase: Phase, title: string, cause: string}} Condition
+ * @typedef {{
+ *   onOpen: () => void,
+ *   onCondition: (c: Condition) => void,
+ *   onMessage: (m: import("./protocol.js").Message) => void,
+ *   onStream: (s: MediaStream, receivers: RTCRtpReceiver[]) => void }} Hooks
+ */
+
+export class Live {
+  #name;
+  #path;
+  #hooks;
+  #stop = new AbortController();
+  #backoff = new Backoff();
+  /** @type {Whep | null} */
+  #whep = null;
+  #heard = 0;
+  #frames = -1;
+  /** How results come: "" while they do not. */
+  transport = "";
+  /** Results that were left out since this viewer did not keep up. */
+  lost = 0;
+  reconnects = -1;
+  /** @type {Condition} */
+  condition = { phase: "connecting", title: "Connecting", cause: "" };
+
+  /** @param {import("./api.js").Source} source @param {Hooks} hooks */
+  constructor(source, hooks) {
+    this.#name = source.name;
+    this.#path = source.whep;
+    this.#hooks = hooks;
+  }
+
+  /** Runs until close. */
+  async run() {
+    const signal = this.#stop.signal;
+    while (!signal.aborted) {
+      try {
+        await this.#once(signal);
+      } catch (e) {
+        if (signal.aborted) return;
+        this.#say(explain(e));
+        if (e instanceof ApiError && (e.status === 401 || e.status === 403)) return;
+      }
+      await sleep(this.#backoff.next(), signal);
+    }
+  }
+
+  close() {
+    this.#stop.abort();
+    this.#whep?.close();
+    this.#whep = null;
+  }
+
+  get pc() {
+    return this.#whep?.pc ?? null;
+  }
+
+  /** To be told of each frame shown: a sign of life. */
+  frameShown() {
+    this.#heard = performance.now();
+  }
+
+  /** @param {Condition} c */
+  #say(c) {
+    const was = this.condition;
+    if (was.phase === c.phase && was.title === c.title && was.cause === c.cause) return;
+    this.condition = c;
+    this.#hooks.onCondition(c);
+  }
+
+  /** @param {import("./protocol.js").Message | null} m */
+  #take(m) {
+    this.#heard = performance.now();
+    if (!m) return;
+    if (m.type === "bye") throw new ApiError(0, m.reason || "the server is going away");
+    if (m.type === "dropped") this.lost += m.count;
+    if (m.type === "status") this.#standing(m.state, m.cause);
+    this.#hooks.onMessage(m);
+  }
+
+  /**
+   * What the server says of the source is what the page says.
+   * @param {string} state @param {string} cause
+   */
+  #standing(state, cause) {
+    if (state === "running") this.#say({ phase: "playing", title: "", cause: "" });
+    else if (state === "failed") this.#say({ phase: "failed", title: "The source failed", cause });
+    else if (state) this.#say({ phase: "waiting", title: state === "waiting" ? "Waiting for the source" : "The source is connecting", cause });
+  }
+
+  /**
+   * One connection, from offer to failure.
+   * @param {AbortSignal} outer
+   */
+  async #once(outer) {
+    const stop = new AbortController();
+    const stopWith = () => stop.abort(outer.reason);
+    outer.addEventListener("abort", stopWith, { once: true });
+    const signal = stop.signal;
+    const whep = (this.#whep = new Whep());
+    const stream = new MediaStream();
+    /** @type {RTCRtpReceiver[]} */
+    const receivers = [];
+    /** @type {(e: unknown) => void} */
+    let fail = () => {};
+    const failed = new Promise((_, reject) => { fail = reject; });
+    // Who listens comes after the first await: without this a fault before it is an unhandled one.
+    failed.catch(() => {});
+    /** @type {ReturnType<typeof setTimeout>[]} */
+    const timers = [];
+    let channel = false;
+    const events = () => {
+      if (!channel && this.transport !== "events" && !signal.aborted) this.#events(signal).catch(fail);
+    };
+    try {
+      this.#hooks.onOpen();
+      if (this.reconnects < 0) this.#say({ phase: "connecting", title: "Connecting", cause: "" });
+      this.#heard = performance.now();
+      timers.push(setTimeout(() => fail(new IceError("no way to the server was found in time")), ICE));
+      await Promise.race([failed, whep.open(this.#path, {
+        onTrack: (track, receiver) => {
+          stream.addTrack(track);
+          receivers.push(receiver);
+          this.#hooks.onStream(stream, receivers);
+        },
+        onChannel: (c) => {
+          channel = true;
+          this.#channel(c, fail, signal);
+        },
+        onIce: (state) => {
+          if (state === "connected") {
+            clearTimeout(timers[0]);
+            this.#backoff.reset();
+            this.reconnects++;
+            this.#heard = performance.now();
+            this.#standing("running", "");
+            timers.push(setTimeout(events, CHANNEL));
+          } else if (state === "failed") fail(new IceError("every way to the server failed"));
+          else if (state === "disconnected") this.#heard = Math.min(this.#heard, performance.now() - SILENCE);
+        },
+      }, signal)]);
+      await Promise.race([failed, this.#watch(signal)]);
+    } catch (e) {
+      // A server without WebRTC for this source may still tell what it hears.
+      if (e instanceof ApiError && (e.status === 406 || e.status === 415 || e.status === 501)) {
+        this.#say({ phase: "failed", title: "No picture by WebRTC", cause: e.message });
+        await Promise.race([failed, this.#events(signal)]);
+      }
+      throw e;
+    } finally {
+      for (const t of timers) clearTimeout(t);
+      outer.removeEventListener("abort", stopWith);
+      stop.abort();
+      whep.close();
+      if (this.#whep === whep) this.#whep = null;
+      this.transport = "";
+    }
+  }
+
+  /**
+   * @param {RTCDataChannel} c
+   * @param {(e: unknown) => void} fail
+   * @param {AbortSignal} signal
+   */
+  #channel(c, fail, signal) {
+    const chunks = new Reassembler();
+    c.binaryType = "arraybuffer";
+    this.transport = "channel";
+    c.onmessage = (e) => {
+      if (signal.aborted) return;
+      try {
+        if (!(e.data instanceof ArrayBuffer)) throw new Error("a message that is text");
+        const raw = chunks.push(e.data);
+        if (raw) this.#take(message(raw));
+      } catch (err) {
+        fail(err);
+      }
+    };
+    c.onclose = () => {
+      if (!signal.aborted) fail(new ApiError(0, "the server closed the channel of results"));
+    };
+  }
+
+  /** @param {AbortSignal} signal */
+  async #events(signal) {
+    this.transport = "events";
+    const response = await request(`api/sources/${encodeURIComponent(this.#name)}/events`, { signal, headers: { Accept: "text/event-stream" } });
+    await readEvents(response, (e) => this.#take(message(JSON.parse(e.data))));
+    throw new ApiError(0, "the stream of results ended");
+  }
+
+  /**
+   * Asks after the server when nothing comes any more: ICE takes five seconds
+   * and more to see that a peer is dead, a request to it an instant.
+   * @param {AbortSignal} signal
+   */
+  async #watch(signal) {
+    while (!signal.aborted) {
+      await sleep(500, signal);
+      if (signal.aborted) return;
+      await this.#countFrames();
+      const silent = performance.now() - this.#heard;
+      if (silent < SILENCE || document.hidden) continue;
+      const mine = (await sources(signal)).find((s) => s.name === this.#name);
+      if (!mine) throw new ApiError(404, "the source is gone");
+      if (mine.state !== "running") this.#standing(mine.state, mine.cause);
+      else if (performance.now() - this.#heard > 2 * SILENCE) throw new IceError("nothing comes any more though the source runs");
+    }
+  }
+
+  /** Frames that arrive are a sign of life, shown or not. */
+  async #countFrames() {
+    const pc = this.pc;
+    if (!pc) return;
+    let n = 0;
+    for (const s of (await pc.getStats()).values()) if (s.type === "inbound-rtp") n += s.packetsReceived ?? 0;
+    if (n > this.#frames) this.#heard = performance.now();
+    this.#frames = n;
+  }
+}
+
+/** @param {unknown} e @returns {Condition} */
+export function explain(e) {
+  const cause = e instanceof Error ? e.message : String(e);
+  if (e instanceof IceError) return { phase: "failed", title: "The connection for picture and sound failed (ICE)", cause: cause + "; a firewall may hold back UDP" };
+  if (e instanceof ApiError) {
+    switch (e.status) {
+      case 0: return { phase: "failed", title: "The server cannot be reached", cause };
+      case 401: return { phase: "denied", title: "This server asks for a token", cause };
+      case 403: return { phase: "denied", title: "This token may not view", cause };
+      case 404: return { phase: "failed", title: "No such source", cause };
+      case 429: return { phase: "failed", title: "Too many viewers from here", cause };
+      case 503: return { phase: "waiting", title: "Waiting for the source", cause };
+    }
+    return { phase: "failed", title: `The server refused (${e.status})`, cause };
+  }
+  return { phase: "failed", title: "The connection failed", cause };
+}
+
+/** @param {number} ms @param {AbortSignal} signal */
+export function sleep(ms, signal) {
+  return new Promise((/** @type {(v?: unknown) => void} */ done) => {
+    if (signal.aborted) return done();
+    const timer = setTimeout(end, ms);
+    function end() {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      done();
+    }
+    signal.addEventListener("abort", end);
+  });
+}
