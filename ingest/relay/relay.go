@@ -122,9 +122,7 @@ func (r *Relay) place(p *ingest.Packet) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.waiting) > 0 && (p.Arrived.Sub(r.waiting[0].Arrived) > r.opt.Behind || r.bytes > r.opt.Bytes) {
-		r.skipped += int64(len(r.waiting))
-		clear(r.waiting)
-		r.waiting, r.bytes, r.skipping = r.waiting[:0], 0, true
+		r.flush()
 	}
 	if r.skipping && r.starts(p) {
 		r.skipping = false
@@ -136,6 +134,13 @@ func (r *Relay) place(p *ingest.Packet) bool {
 		r.skipped++
 	}
 	return !r.skipping
+}
+
+// flush is called with r locked.
+func (r *Relay) flush() {
+	r.skipped += int64(len(r.waiting))
+	clear(r.waiting)
+	r.waiting, r.bytes, r.skipping = r.waiting[:0], 0, true
 }
 
 // starts reports whether decoding can begin with p: a keyframe, of the picture if
@@ -251,4 +256,12 @@ func (r *Relay) Close() error {
 	err := r.src.Close()
 	<-r.end
 	return err
+}
+
+// Restart lets go of what waits and goes on with the next keyframe, in a new Seg:
+// for a decoder that begins anew.
+func (r *Relay) Restart() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flush()
 }
