@@ -19,6 +19,9 @@ const (
 // any time. The zero Monitor is ready; it goes on counting over several runs of
 // the same source.
 type Monitor struct {
+	// Took, if not nil, is told how long each look took, from several goroutines.
+	Took func(model string, d time.Duration)
+
 	mu      sync.Mutex
 	at      ingest.Stamp
 	frames  int64
@@ -144,6 +147,9 @@ func (m *Monitor) drop(stage string, n int64) {
 }
 
 func (m *Monitor) took(model string, d time.Duration) {
+	if m.Took != nil {
+		m.Took(model, d)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.speed == nil {

@@ -34,4 +34,3 @@ func (t *Tap) take(u decode.Unit) {
 		t.Block(u.Block)
 	}
 }
-
