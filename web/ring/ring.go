@@ -36,6 +36,7 @@ type Ring struct {
 	in      *flow.Queue[item]
 	streams atomic.Pointer[[]ingest.Stream]
 	number  uint64 // of packets, of the goroutine that calls Packet
+	taken   atomic.Uint64
 	done    chan struct{}
 
 	mu       sync.Mutex
@@ -99,6 +100,7 @@ func (r *Ring) Packet(p *ingest.Packet) {
 type Stats struct {
 	Segments int
 	Bytes    int64
+	Packets  uint64 // that the writer has taken
 	Dropped  uint64 // packets that the disk was too slow for
 	Failed   uint64 // segments that could not be written
 	Err      error  // why the last one was not; nil if it was
@@ -108,7 +110,7 @@ type Stats struct {
 func (r *Ring) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return Stats{len(r.segments), r.size, r.in.Dropped(), r.failed, r.err}
+	return Stats{len(r.segments), r.size, r.taken.Load(), r.in.Dropped(), r.failed, r.err}
 }
 
 // run owns the muxer.
@@ -132,6 +134,7 @@ func (r *Ring) run() {
 		number = it.number + 1
 		r.note(err)
 		r.note(m.push(&it.packet))
+		r.taken.Add(1)
 	}
 }
 
