@@ -90,7 +90,7 @@ func (c *serveCmd) Run(ctx context.Context, g *cli, s streams, stop softStop) (e
 	if err := c.check(); err != nil {
 		return &exitError{exitUsage, fmt.Errorf("serve: %w", err)}
 	}
-	wanted, err := c.sources(c.file)
+	wanted, err := c.sources(c.file.configFile)
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("serve: %w", err)}
 	}
