@@ -3,7 +3,11 @@ package viewer_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
 	"math"
 	"os"
 	"os/exec"
@@ -318,12 +322,21 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 	shows("the source waits", ".state", "Waiting for the source")
 	shows("and why", ".state", "connection refused; next try in 1.8 s")
 	p.state.Store("running")
+	// A browser as Firefox is.
+	run(t, ctx, do(`(() => {
+		const ask = HTMLVideoElement.prototype.requestVideoFrameCallback;
+		HTMLVideoElement.prototype.requestVideoFrameCallback = function (f) { return ask.call(this, (now, {rtpTimestamp, ...meta}) => f(now, meta)); };
+	})()`))
+	shows("overlays are approximate", ".badge", "approximate")
 	until(t, ctx, "running", `!document.querySelector(".state").checkVisibility()`)
 
 	p.drop()
 	p.refuse.Store(true)
 	shows("too many", ".state", "Too many viewers from here")
+	p.deaf.Store(true)
 	p.refuse.Store(false)
+	shows("no way", ".state", "picture and sound failed (ICE)")
+	p.deaf.Store(false)
 	until(t, ctx, "back", `!document.querySelector(".state").checkVisibility()`)
 	run(t, ctx, do(watchFrames))
 	until(t, ctx, "frames again", `seen.length > 10`)
@@ -391,7 +404,7 @@ func TestScreenshots(t *testing.T) {
 	until(t, ctx, "a picture", `document.querySelector(".source .view.moving")`)
 	wait := 12 * time.Second
 	run(t, ctx, chromedp.Sleep(wait), shot("source-dark"), scheme("light"), chromedp.Sleep(time.Second), shot("source-light"))
-	run(t, ctx, do(`document.querySelector(".looks")?.focus({preventScroll: true})`), chromedp.Sleep(500*time.Millisecond), shot("attention-light"))
+	run(t, ctx, do(`document.querySelectorAll(".looks")[3]?.click()`), chromedp.Sleep(500*time.Millisecond), shot("attention-light"))
 	run(t, ctx, scheme("dark"), chromedp.EmulateViewport(390, 844, chromedp.EmulateScale(2), chromedp.EmulateMobile), chromedp.Sleep(2*time.Second), shot("phone-dark"),
 		do(`scrollTo(0, 700)`), chromedp.Sleep(time.Second), shot("phone-dark-2"),
 		do(`scrollTo(0, 2000)`), scheme("light"), chromedp.Sleep(time.Second), shot("phone-light-3"))
@@ -407,7 +420,7 @@ func TestScreenshots(t *testing.T) {
 // looks are sources that are worth a look.
 func looks(t *testing.T) map[string]*clip {
 	demo := newClip(t, 640, 360, 20, nil, "-i", "../../docs/demo/demo.mp4")
-	return map[string]*clip{"yard": demo, "front door": demo, "workshop": demo}
+	return map[string]*clip{"yard": demo, "frontdoor": demo, "workshop": demo}
 }
 
 // lifelike is a day in the yard.
@@ -455,6 +468,19 @@ func lifelike(n int) []map[string]any {
 			words = append(words, map[string]any{"text": w, "p": 0.4 + 0.05*float64(i), "attention": grid(0.25+0.06*float64(i), 0.5, 0.12, 255)})
 		}
 		out = append(out, map[string]any{"kind": "caption", "model": "vit-caption", "caption": map[string]any{"text": text, "logp": -4.2, "attention_w": 28, "attention_h": 28, "words": words}})
+	}
+	if n%700 == 0 {
+		var face bytes.Buffer
+		img := image.NewGray(image.Rect(0, 0, 64, 64))
+		for y := range 64 {
+			for x := range 64 {
+				img.SetGray(x, y, color.Gray{Y: uint8(220 - 3*math.Hypot(float64(x-32), float64(y-30)*0.8))})
+			}
+		}
+		if jpeg.Encode(&face, img, nil) == nil {
+			out = append(out, map[string]any{"kind": "face", "jpeg": base64.StdEncoding.EncodeToString(face.Bytes()),
+				"face": map[string]any{"w": 64, "h": 64, "voice": 2, "used": 6.0, "notice": "statistical illustration, not a likeness of anybody"}})
+		}
 	}
 	if n%500 == 0 {
 		out = append(out, map[string]any{"kind": "cut", "cut": map[string]any{"strength": 0.9}})

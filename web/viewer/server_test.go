@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,6 +77,7 @@ type peer struct {
 	// What a test switches.
 	noChannel atomic.Bool
 	refuse    atomic.Bool
+	deaf      atomic.Bool  // No way leads to it.
 	state     atomic.Value // string; of every source
 
 	started time.Time
@@ -395,6 +397,9 @@ func (p *peer) answer(pc *webrtc.PeerConnection, name, offer string) (string, fu
 			return "", nil, err
 		}
 	}
+	if p.deaf.Load() {
+		offer = candidates.ReplaceAllString(offer, "")
+	}
 	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
 		return "", nil, err
 	}
@@ -463,8 +468,14 @@ func (p *peer) answer(pc *webrtc.PeerConnection, name, offer string) (string, fu
 			return true
 		})
 	}
+	if p.deaf.Load() {
+		return candidates.ReplaceAllString(pc.LocalDescription().SDP, ""), run, nil
+	}
 	return pc.LocalDescription().SDP, run, nil
 }
+
+// candidates are the lines that say where a peer can be reached.
+var candidates = regexp.MustCompile(`(?m)^a=(candidate|end-of-candidates).*\r?\n`)
 
 func write(track *webrtc.TrackLocalStaticRTP, p rtp.Packetizer, data []byte, stamp uint32) {
 	for _, packet := range p.Packetize(data, 0) {
