@@ -32,10 +32,14 @@ export function setToken(token) {
     // No storage: the token lives as long as the page.
   }
   held = token;
+  asked = null;
 }
 
 /** @type {string | null} */
 let held = null;
+
+/** The list asked for last. @type {{at: number, list: Promise<Source[]>} | null} */
+let asked = null;
 
 function token() {
   if (held === null) {
@@ -124,14 +128,24 @@ function source(s) {
     name, title: text(s.title) || name, state: text(s.state), cause: text(s.cause),
     video: v.codec ? `${text(v.codec)} ${w}×${h}` : "", aspect: w > 0 && h > 0 ? w / h : 0,
     audio: a.codec ? `${text(a.codec)} ${num(a.sample_rate) / 1000} kHz` : "", viewers: num(s.viewers),
-    whep: text(s.whep) || "whep/" + encodeURIComponent(name),
+    whep: text(s.whep),
     ring: s.ring && typeof s.ring === "object" ? { from: num(s.ring.from), to: num(s.ring.to) } : null,
   };
 }
 
-/** @param {AbortSignal} [signal] @returns {Promise<Source[]>} */
-export async function sources(signal) {
-  const body = await (await request("api/sources", { signal, timeout: 4000 })).json();
+/**
+ * The sources there are. Everybody who asks within half a second gets the same
+ * answer: a wall of viewers is one client.
+ * @returns {Promise<Source[]>}
+ */
+export function sources() {
+  const now = performance.now();
+  if (!asked || now - asked.at > 500) asked = { at: now, list: askSources() };
+  return asked.list;
+}
+
+async function askSources() {
+  const body = await (await request("api/sources", { timeout: 4000 })).json();
   if (!Array.isArray(body?.sources)) throw new ApiError(0, "the list of sources cannot be read");
   return body.sources.filter((/** @type {any} */ s) => s && typeof s.name === "string" && s.name).map(source);
 }

@@ -5,7 +5,7 @@ import { clockText } from "./clock.js";
 import { ink, solid, tone } from "./palette.js";
 import { heard } from "./sounds.js";
 import { between } from "./state.js";
-import { Scale, ZOOMS, fitting, lasting, segments } from "./timeline.js";
+import { Scale, ZOOMS, fitting, lasting, segments, stretches } from "./timeline.js";
 import { button, el, fit, share, surface } from "./ui.js";
 
 /**
@@ -13,7 +13,7 @@ import { button, el, fit, share, surface } from "./ui.js";
  * @typedef {{edge: number, at: number, live: boolean, ring: {from: number, to: number} | null}} Where
  */
 
-const LANE = 36, LABEL = 15, RULER = 22;
+const LANE = 40, LABEL = 18, RULER = 24;
 
 export class Lanes {
   el = el("section", "card timeline");
@@ -117,8 +117,8 @@ export class Lanes {
     const scenes = segments(cut(lists.sound), (r) => classes(r.sound?.silent ? [] : r.sound?.scenes ?? []));
     if (scenes.length) lanes.push(["Scene by ear", blocks(scenes, solid)]);
     if (lists.speech.length) {
-      const said = cut(lists.speech).map((r) => ({ from: r.t, to: r.t + Math.max(r.dur, 0.2), label: r.speech?.voice ? `voice ${r.speech.voice}` : "speech", p: r.speech?.p ?? 0 }));
-      lanes.push(["Speech", blocks(said, solid)]);
+      const voice = (/** @type {import("./protocol.js").Result} */ r) => (r.speech?.voice ? `voice ${r.speech.voice}` : "speech");
+      lanes.push(["Speech", blocks(stretches(cut(lists.speech), voice, (r) => r.speech?.p ?? 0), solid)]);
     }
     if (lists.caption.length) lanes.push(["Captions", blocks(lasting(cut(lists.caption), (r) => r.caption?.text ?? "", where.edge), () => ink("caption"), false)]);
     const methods = new Set(lists.heatmap.map((r) => r.heatmap?.method ?? ""));
@@ -175,7 +175,7 @@ export class Lanes {
       g.fillStyle = ink("dim");
       g.font = "600 10px system-ui, sans-serif";
       g.letterSpacing = "0.5px";
-      g.fillText(name.toUpperCase(), 0, y - 7);
+      g.fillText(name.toUpperCase(), 0, y - 8);
       g.letterSpacing = "0px";
     });
     const foot = lanes.length * LANE;

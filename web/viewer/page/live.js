@@ -4,9 +4,9 @@
 
 import { ApiError, request, sources } from "./api.js";
 import { Backoff } from "./backoff.js";
-import { Reassembler, message } from "./protocol.js";
+import { ProtocolError, Reassembler, message } from "./protocol.js";
 import { readEvents } from "./sse.js";
-import { IceError, Whep } from "./whep.js";
+import { IceError, MediaError, Whep } from "./whep.js";
 
 /** No answer from ICE in this time is a failure, milliseconds. */
 const ICE = 8000;
@@ -54,14 +54,17 @@ export class Live {
   async run() {
     const signal = this.#stop.signal;
     while (!signal.aborted) {
+      let refused = false;
       try {
         await this.#once(signal);
       } catch (e) {
         if (signal.aborted) return;
         this.#say(explain(e));
         if (e instanceof ApiError && (e.status === 401 || e.status === 403)) return;
+        refused = e instanceof ApiError && e.status === 429;
       }
-      await sleep(this.#backoff.next(), signal);
+      // Who is refused for asking too much asks less.
+      await sleep(refused ? 5000 : this.#backoff.next(), signal);
     }
   }
 
@@ -94,7 +97,7 @@ export class Live {
     if (!m) return;
     if (m.type === "bye") throw new ApiError(0, m.reason || "the server is going away");
     if (m.type === "dropped") this.lost += m.count;
-    if (m.type === "status") this.#standing(m.state, m.cause);
+    if (m.type === "status" && this.#path) this.#standing(m.state, m.cause);
     this.#hooks.onMessage(m);
   }
 
@@ -113,6 +116,7 @@ export class Live {
    * @param {AbortSignal} outer
    */
   async #once(outer) {
+    if (!this.#path) return this.#withoutPicture(outer);
     const stop = new AbortController();
     const stopWith = () => stop.abort(outer.reason);
     outer.addEventListener("abort", stopWith, { once: true });
@@ -160,19 +164,23 @@ export class Live {
         },
       }, signal)]);
       await Promise.race([failed, this.#watch(signal)]);
-    } catch (e) {
-      // A server without WebRTC for this source may still tell what it hears.
-      if (e instanceof ApiError && (e.status === 406 || e.status === 415 || e.status === 501)) {
-        this.#say({ phase: "failed", title: "No picture by WebRTC", cause: e.message });
-        await Promise.race([failed, this.#events(signal)]);
-      }
-      throw e;
     } finally {
       for (const t of timers) clearTimeout(t);
       outer.removeEventListener("abort", stopWith);
       stop.abort();
       whep.close();
       if (this.#whep === whep) this.#whep = null;
+      this.transport = "";
+    }
+  }
+
+  /** A server that sends no pictures still tells what it hears. @param {AbortSignal} signal */
+  async #withoutPicture(signal) {
+    this.#hooks.onOpen();
+    this.#say({ phase: "failed", title: "This server sends no pictures", cause: "what is found is told all the same" });
+    try {
+      await this.#events(signal);
+    } finally {
       this.transport = "";
     }
   }
@@ -220,8 +228,9 @@ export class Live {
       if (signal.aborted) return;
       await this.#countFrames();
       const silent = performance.now() - this.#heard;
-      if (silent < SILENCE || document.hidden) continue;
-      const mine = (await sources(signal)).find((s) => s.name === this.#name);
+      if (silent < SILENCE) continue;
+      const mine = (await sources()).find((s) => s.name === this.#name);
+      if (signal.aborted) return;
       if (!mine) throw new ApiError(404, "the source is gone");
       if (mine.state !== "running") this.#standing(mine.state, mine.cause);
       else if (performance.now() - this.#heard > 2 * SILENCE) throw new IceError("nothing comes any more though the source runs");
@@ -243,6 +252,8 @@ export class Live {
 export function explain(e) {
   const cause = e instanceof Error ? e.message : String(e);
   if (e instanceof IceError) return { phase: "failed", title: "The connection for picture and sound failed (ICE)", cause: cause + "; a firewall may hold back UDP" };
+  if (e instanceof MediaError) return { phase: "failed", title: "This browser cannot use what the server offers", cause };
+  if (e instanceof ProtocolError) return { phase: "failed", title: "The server speaks another protocol", cause };
   if (e instanceof ApiError) {
     switch (e.status) {
       case 0: return { phase: "failed", title: "The server cannot be reached", cause };
@@ -250,7 +261,8 @@ export function explain(e) {
       case 403: return { phase: "denied", title: "This token may not view", cause };
       case 404: return { phase: "failed", title: "No such source", cause };
       case 429: return { phase: "failed", title: "Too many viewers from here", cause };
-      case 503: return { phase: "waiting", title: "Waiting for the source", cause };
+      case 406: return { phase: "failed", title: "This browser cannot play what the server offers", cause };
+      case 503: return { phase: "waiting", title: "The server takes no more viewers for now", cause };
     }
     return { phase: "failed", title: `The server refused (${e.status})`, cause };
   }

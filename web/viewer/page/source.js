@@ -4,6 +4,7 @@
 import { clockText } from "./clock.js";
 import { Replay, history } from "./dvr.js";
 import { Facts } from "./facts.js";
+import { setIcon } from "./icons.js";
 import { Lanes } from "./lanes.js";
 import { Panel } from "./panel.js";
 import { Stage } from "./stage.js";
@@ -35,13 +36,15 @@ export class SourcePage {
   #replay = null;
   #picture = el("section", "picture");
   #pill = button("", "Back to live (L)", () => this.live(), "pill");
+  #pillText = el("span");
+  #pillLag = el("span", "lag");
   #note = el("p", "toast");
   #noteTimer = 0;
   #tools = {
-    pause: button("❚❚", "Stop and go on (space)", () => this.pause()),
-    heat: button("◎", "Heat maps on and off (O)", () => this.toggleHeat()),
-    mute: button("♪", "Sound on and off (M)", () => this.toggleSound()),
-    full: button("⛶", "Full screen (F)", () => this.fullScreen()),
+    pause: button("", "Stop and go on (space)", () => this.pause()),
+    heat: button("", "Heat maps on and off (O)", () => this.toggleHeat()),
+    mute: button("", "Sound on and off (M)", () => this.toggleSound()),
+    full: button("", "Full screen (F)", () => this.fullScreen()),
   };
   /** @type {((store: import("./state.js").Store) => void) | null} */
   onHello = null;
@@ -59,7 +62,10 @@ export class SourcePage {
     };
     view.onCondition = (c) => this.onCondition?.(c);
     const bar = el("div", "tools");
+    setIcon(this.#tools.heat, "heat");
+    setIcon(this.#tools.full, "full");
     bar.append(this.#tools.pause, this.#tools.heat, this.#tools.mute, this.#tools.full);
+    this.#pill.append(this.#pillText, this.#pillLag);
     this.#note.setAttribute("role", "status");
     this.#note.hidden = true;
     this.#picture.append(view.el, this.#pill, bar, this.#note);
@@ -146,7 +152,7 @@ export class SourcePage {
   /** @param {number} t */
   #when(t) {
     const wall = this.#view.store.wall;
-    return Number.isNaN(wall) ? clockText(t, 1) : new Date(wall + 1000 * t).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+    return Number.isNaN(wall) ? clockText(t, 1) : new Date(wall + 1000 * t).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   }
 
   /** @param {number} t */
@@ -155,11 +161,12 @@ export class SourcePage {
     this.#pill.classList.toggle("back", this.#replay !== null);
     this.#pill.hidden = !this.#replay && !playing;
     const lag = this.#view.store.status?.lag ?? NaN;
-    setText(this.#pill, this.#replay ? `−${clockText(Math.max(0, this.edge - t))} · back to live`
-      : v.paused ? "stopped" : `live${Number.isNaN(lag) ? "" : ` · results ${lag.toFixed(2)} s behind`}`);
-    setText(this.#tools.pause, v.paused ? "▶" : "❚❚");
-    this.#tools.mute.classList.toggle("off", v.muted);
-    this.#tools.heat.classList.toggle("off", !this.stage.showHeat);
+    setText(this.#pillText, this.#replay ? `−${clockText(Math.max(0, this.edge - t))} · back to live` : v.paused ? "stopped" : "live");
+    setText(this.#pillLag, this.#replay || Number.isNaN(lag) ? "" : `results ${lag.toFixed(2)} s behind`);
+    setIcon(this.#tools.pause, v.paused ? "play" : "pause");
+    setIcon(this.#tools.mute, v.muted ? "muted" : "sound");
+    this.#tools.mute.setAttribute("aria-pressed", String(!v.muted));
+    this.#tools.heat.setAttribute("aria-pressed", String(this.stage.showHeat));
   }
 
   /** @param {string} text */

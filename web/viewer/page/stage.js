@@ -158,6 +158,13 @@ export class Stage {
   /** @param {number} mediaTime @param {number | undefined} rtpTimestamp */
   #frame(mediaTime, rtpTimestamp) {
     if (this.#closed || !this.video.videoWidth) return;
+    if (this.el.hidden) {
+      // Another stage is seen; that this one goes on is what matters.
+      this.onFrame?.();
+      return;
+    }
+    const picture = this.#current(mediaTime);
+    if (!picture) return;
     let rtp = rtpTimestamp;
     if (this.replay) rtp = rtpOf(this.#base, mediaTime);
     else if (rtp === undefined) {
@@ -170,10 +177,38 @@ export class Stage {
     else if (rtp !== undefined) this.t = this.near = timeOf(rtp, this.#base, this.near);
     this.frames++;
     this.#countRate();
-    this.#draw();
+    this.#draw(picture);
+    if ("close" in picture) picture.close();
     if (this.rtp !== null) this.#keepStill(this.rtp);
     this.onFrame?.();
   }
+
+  /**
+   * The picture the browser spoke of. By the time it is drawn the video may be
+   * one further, about once in a hundred frames: then nothing is drawn, and the
+   * next call is for that one. Outside a secure context this cannot be known.
+   * @param {number} mediaTime
+   * @returns {VideoFrame | HTMLVideoElement | null}
+   */
+  #current(mediaTime) {
+    if (!window.VideoFrame || this.#strangers > 20) return this.video;
+    let f;
+    try {
+      f = new VideoFrame(this.video);
+    } catch {
+      return this.video;
+    }
+    if (Math.abs(f.timestamp - 1e6 * mediaTime) < 1000) {
+      this.#strangers = 0;
+      return f;
+    }
+    f.close();
+    this.#strangers++;
+    return null;
+  }
+
+  /** Frames in a row that were not the one spoken of: a browser with another clock for them. */
+  #strangers = 0;
 
   #countRate() {
     const now = performance.now();
@@ -184,11 +219,11 @@ export class Stage {
     this.#fpsFrames = 0;
   }
 
-  /** The frame, and what belongs to it. */
-  #draw() {
-    const c = this.canvas, v = this.video, g = this.size() && c.getContext("2d");
+  /** The frame, and what belongs to it. @param {CanvasImageSource} picture */
+  #draw(picture) {
+    const c = this.canvas, g = this.size() && c.getContext("2d");
     if (!g) return;
-    g.drawImage(v, 0, 0, c.width, c.height);
+    g.drawImage(picture, 0, 0, c.width, c.height);
     /** @type {Drawn["heat"]} */
     const heat = [];
     this.#held.clear();

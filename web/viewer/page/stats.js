@@ -10,6 +10,7 @@
 export class Meter {
   #delay = 0;
   #emitted = 0;
+  #skew = NaN;
   /** @type {Stats} */
   last = none();
 
@@ -18,6 +19,7 @@ export class Meter {
     if (!pc) {
       this.last = none();
       this.#delay = this.#emitted = 0;
+      this.#skew = NaN;
       return;
     }
     const s = none();
@@ -37,7 +39,12 @@ export class Meter {
       this.#emitted = emitted;
     }
     // What is played of a later time is early: sound that is early is before its picture.
-    if (playout.audio && playout.video && Math.abs(playout.audio - playout.video) < 10000) s.skew = playout.video - playout.audio;
+    if (playout.audio && playout.video && Math.abs(playout.audio - playout.video) < 10000) {
+      // Each reading stands for one frame alone: their mean over some seconds is what lips show.
+      const d = playout.video - playout.audio;
+      this.#skew = Number.isNaN(this.#skew) ? d : 0.8 * this.#skew + 0.2 * d;
+    }
+    s.skew = this.#skew;
     this.last = s;
   }
 }

@@ -42,7 +42,8 @@ export class Strip {
     g.rect(gutter, 0, right - gutter, h);
     g.clip();
     list.forEach((result, i) => {
-      const from = x(span[i][0]), wide = Math.max(1, x(span[i][1]) - from + 0.6);
+      // On whole pixels: no seams between neighbours.
+      const from = Math.round(x(span[i][0])), wide = Math.max(1, Math.round(x(span[i][1])) - from);
       for (const { label, p } of heard(result)) {
         const r = rows.indexOf(label);
         if (r < 0 || p < 0.02) continue;

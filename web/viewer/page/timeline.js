@@ -73,6 +73,27 @@ export function segments(list, say, reach = 1) {
 }
 
 /**
+ * What lasts as long as it says: those that touch and are alike are one.
+ * @template {{t: number, dur: number}} T
+ * @param {T[]} list in order
+ * @param {(r: T) => string} say
+ * @param {(r: T) => number} sure
+ * @returns {Segment[]}
+ */
+export function stretches(list, say, sure) {
+  /** @type {Segment[]} */
+  const out = [];
+  for (const r of list) {
+    const label = say(r), last = out.at(-1), to = r.t + Math.max(r.dur, 0.1);
+    if (last && last.label === label && r.t - last.to < 0.25) {
+      last.to = Math.max(last.to, to);
+      last.p = Math.max(last.p, sure(r));
+    } else out.push({ from: r.t, to, label, p: sure(r) });
+  }
+  return out;
+}
+
+/**
  * What lasts until the next of its kind: captions.
  * @template {{t: number, dur: number}} T
  * @param {T[]} list in order

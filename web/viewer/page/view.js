@@ -1,6 +1,7 @@
 // One source in a picture: connection, stage, and the words over the picture
 // that say what is wrong. The wall has many of it, the page of a source one.
 
+import { setIcon } from "./icons.js";
 import { Live } from "./live.js";
 import { Stage } from "./stage.js";
 import { Store } from "./state.js";
@@ -16,6 +17,7 @@ export class View {
   #title = el("b");
   #cause = el("p");
   #sound = button("", "Sound on (M)", () => this.unmute(), "sound");
+  #soundText = el("span");
   #blocked = false;
   #badge = el("p", "badge", "≈ this browser does not tell which frame it shows: overlays are approximate");
   /** Results before it were made before this viewer came. */
@@ -50,6 +52,7 @@ export class View {
     words.append(this.#title, this.#cause);
     this.#state.append(el("i", "spinner"), words);
     this.#state.setAttribute("role", "status");
+    this.#sound.append(this.#soundText);
     this.#sound.hidden = true;
     this.#badge.hidden = true;
     this.el.append(this.stage.el, this.#badge, this.#state);
@@ -107,7 +110,8 @@ export class View {
   #offerSound() {
     const stream = this.stage.video.srcObject, sounds = stream instanceof MediaStream && stream.getAudioTracks().length > 0;
     this.#sound.hidden = this.#hidden || !(this.#blocked || (this.stage.video.muted && sounds));
-    setText(this.#sound, this.#blocked ? "▶ Play" : "Sound on");
+    setText(this.#soundText, this.#blocked ? "Play" : "Sound on");
+    setIcon(this.#sound, this.#blocked ? "play" : "muted");
   }
 
   /** @param {MediaStream} stream @param {RTCRtpReceiver[]} receivers */

@@ -7,6 +7,9 @@ import { LABEL } from "./protocol.js";
 /** How long gathering candidates may hold the offer: the server's are what counts. */
 const GATHER = 1000;
 
+/** What the server offers cannot be played here. */
+export class MediaError extends Error {}
+
 /** ICE found no way, or lost it. */
 export class IceError extends Error {}
 
@@ -61,7 +64,7 @@ export class Whep {
     try {
       await pc.setRemoteDescription({ type: "answer", sdp });
     } catch (e) {
-      throw new ApiError(0, `the server's answer cannot be used: ${e instanceof Error ? e.message : e}`);
+      throw new MediaError(e instanceof Error ? e.message : String(e));
     }
   }
 

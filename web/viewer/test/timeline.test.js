@@ -4,7 +4,7 @@ import test from "node:test";
 import { index, jump, pick } from "../page/dvr.js";
 import { Rows, loudness, spans } from "../page/sounds.js";
 import { Store, after, between, latest } from "../page/state.js";
-import { Scale, fitting, lasting, segments } from "../page/timeline.js";
+import { Scale, fitting, lasting, segments, stretches } from "../page/timeline.js";
 
 test("a place on the line is a time, and back", () => {
   const s = new Scale(100, 700, 1200);
@@ -37,6 +37,12 @@ test("results in a row that agree are one segment, a gap parts them", () => {
 test("a caption lasts until the next", () => {
   const got = lasting([{ t: 0, dur: 0.04 }, { t: 4, dur: 0.04 }, { t: 90, dur: 0.04 }], () => "x", 100);
   assert.deepEqual(got.map((s) => [s.from, s.to]), [[0, 4], [4, 19], [90, 100]]);
+});
+
+test("speech that touches is one stretch, another voice is another", () => {
+  const at = (/** @type {number} */ t, /** @type {string} */ label) => ({ t, dur: 0.4, label, p: t });
+  const got = stretches([at(0, "a"), at(0.4, "a"), at(0.8, "b"), at(1.2, "b"), at(5, "b")], (r) => r.label, (r) => r.p);
+  assert.deepEqual(got.map((s) => [s.label, s.from, +s.to.toFixed(3), s.p]), [["a", 0, 0.8, 0.4], ["b", 0.8, 1.6, 1.2], ["b", 5, 5.4, 5]]);
 });
 
 test("each result speaks until half way to the next", () => {
