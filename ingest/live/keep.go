@@ -173,10 +173,12 @@ func (k *Kept) connect(ctx context.Context) error {
 	k.enter(State{Phase: Connecting})
 	timed := k.watch.arm(ctx, k.life, k.opt.Connect)
 	src, err := k.open(timed)
-	if k.watch.rest() {
+	late := k.watch.rest()
+	opened := err == nil // else there is no source, whatever src holds
+	switch {
+	case late:
 		err = fmt.Errorf("not open within %v", k.opt.Connect)
-	}
-	if err == nil && len(src.Streams()) == 0 {
+	case opened && len(src.Streams()) == 0:
 		err = ingest.ErrNoMedia
 	}
 	k.mu.Lock()
@@ -190,7 +192,7 @@ func (k *Kept) connect(ctx context.Context) error {
 		k.sync, _ = src.(ingest.Synced)
 	}
 	k.mu.Unlock()
-	if err != nil && src != nil {
+	if err != nil && opened {
 		_ = src.Close() // what made it useless is what is reported
 	}
 	return err

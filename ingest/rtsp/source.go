@@ -69,11 +69,14 @@ type item struct {
 	report  *report
 }
 
-// decoded is the last time of decoding given out, and its Seg.
+// decoded is the last time of decoding given out, its Seg, and what is known of the
+// order of decoding.
 type decoded struct {
 	seg  uint32
 	dts  time.Duration
 	some bool
+	back bool // units are decoded before others that are shown earlier
+	skip bool // up to the next key frame
 }
 
 var (
@@ -91,10 +94,7 @@ func (s *Source) begin(hints []*uint32) {
 	master := 0
 	for i, t := range s.tracks {
 		t.line = i
-		lines[i] = rtpLine{timebase: t.stream.Timebase, back: jumpBack, hint: hints[i]}
-		if t.back {
-			lines[i].back = jumpReorder
-		}
+		lines[i] = rtpLine{timebase: t.stream.Timebase, reorders: t.reorders, hint: hints[i]}
 		if t.stream.Kind == ingest.Audio {
 			master = i
 		}
@@ -268,7 +268,10 @@ func (s *Source) Read(ctx context.Context) (ingest.Packet, error) {
 				s.clock.report(it.t.line, it.report.wall, it.report.rtp, it.arrived)
 				continue
 			}
-			return s.packet(it), nil
+			if p, ok := s.packet(it); ok {
+				return p, nil
+			}
+			continue
 		}
 		select {
 		case <-s.notify:
@@ -283,10 +286,17 @@ func (s *Source) fail(err error) error {
 	return fmt.Errorf("ingest: read %s: %w", s.name, s.redacted(err))
 }
 
-// packet stamps an access unit.
-func (s *Source) packet(it item) ingest.Packet {
+// packet stamps an access unit. It reports false for one that is left out (see Note
+// [The clock of RTP]).
+func (s *Source) packet(it item) (ingest.Packet, bool) {
 	i := it.t.line
-	at := s.clock.place(i, it.tick, it.arrived)
+	at, jumped := s.clock.place(i, it.tick, it.arrived)
+	d := &s.dts[i]
+	d.skip = (d.skip || jumped && d.back) && !it.u.key
+	if d.skip {
+		s.onDamage()
+		return ingest.Packet{}, false
+	}
 	tb := s.streams[i].Timebase
 	p := ingest.Packet{
 		Stream: s.streams[i].Index, Seg: at.Seg, PTS: at.At, DTS: ingest.NoTime, Dur: tb.Duration(it.u.dur),
@@ -294,17 +304,17 @@ func (s *Source) packet(it item) ingest.Packet {
 	}
 	if it.u.early >= 0 {
 		p.DTS = at.At - tb.Duration(it.u.early)
-		d := &s.dts[i]
+		d.back = d.back || it.u.early > 0
 		if d.some && d.seg == p.Seg && p.DTS < d.dts {
 			p.DTS = min(d.dts, p.PTS)
 		}
-		*d = decoded{p.Seg, p.DTS, true}
+		d.seg, d.dts, d.some = p.Seg, p.DTS, true
 	}
 	if c := it.u.changed; c != nil && !reflect.DeepEqual(*c, s.told[i]) {
 		s.told[i] = *c
 		p.Changed = c
 	}
-	return p
+	return p, true
 }
 
 // Close ends the connection and makes a blocked Read return. It may be called from

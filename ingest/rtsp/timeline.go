@@ -40,6 +40,10 @@ first takes its old distance to it again. A stream that jumps on its own is laid
 its arrival until its next report.
 
 All streams switch to a new Seg at once, in the order in which their packets arrive.
+Where pictures come in another order than they are shown, the reports wait with it
+for a picture that is shown after all before it, and a jump leaves the pictures out
+up to the next key frame: otherwise the decoder would show one of the old Seg after
+one of the new.
 */
 
 const (
@@ -91,7 +95,9 @@ type timeline struct {
 	first   bool          // a packet was placed
 	doubt   [agreeing]time.Duration
 	doubts  int
-	jumped  int // the line that jumped last, -1 if none did
+	moving  bool          // the follower is to be moved, in a new Seg,
+	moveBy  time.Duration // by so much
+	jumped  int           // the line that jumped last, -1 if none did
 	trusted bool
 
 	walls wallClock
@@ -105,7 +111,7 @@ type timeline struct {
 // rtpLine is what is known of one stream.
 type rtpLine struct {
 	timebase ingest.Timebase
-	back     time.Duration // of what is no jump
+	reorders bool // packets may come in another order than they are shown
 	hint     *uint32
 
 	started bool
@@ -142,8 +148,9 @@ func (l *rtpLine) time(ticks int64) time.Duration { return l.timebase.Duration(t
 // next is At of what the line presents next, at the earliest.
 func (l *rtpLine) next() time.Duration { return l.time(l.high+l.step) + l.bias }
 
-// place returns the stamp of a packet of line i with tick ts.
-func (t *timeline) place(i int, ts uint32, arrived time.Time) ingest.Stamp {
+// place returns the stamp of a packet of line i with tick ts, and whether its line
+// jumped.
+func (t *timeline) place(i int, ts uint32, arrived time.Time) (at ingest.Stamp, jumped bool) {
 	l := &t.lines[i]
 	switch {
 	case !l.started:
@@ -153,19 +160,41 @@ func (t *timeline) place(i int, ts uint32, arrived time.Time) ingest.Stamp {
 		l.last = ts
 		l.ticks += d
 		delta, passed := l.time(d), arrived.Sub(l.arrived)
-		if delta-passed > jumpAhead || delta < -l.back {
+		back := jumpBack
+		if l.reorders {
+			back = jumpReorder
+		}
+		if jumped = delta-passed > jumpAhead || delta < -back; jumped {
 			t.jump(i, delta-passed, arrived)
 		} else if d > 0 {
 			l.step = d
 		}
+		if t.moving && t.mayMove(i, arrived) {
+			t.move(arrived)
+		}
 		l.high = max(l.high, l.ticks)
 		l.arrived = arrived
 	}
-	at := l.time(l.ticks) + l.bias
+	at = ingest.Stamp{At: l.time(l.ticks) + l.bias, Seg: t.seg}
 	t.first = true
-	t.end = max(t.end, at+l.time(l.step))
-	t.walls.arrived(arrived.UnixNano() - int64(at))
-	return ingest.Stamp{At: at, Seg: t.seg}
+	t.end = max(t.end, at.At+l.time(l.step))
+	t.walls.arrived(arrived.UnixNano() - int64(at.At))
+	return at, jumped
+}
+
+// mayMove reports whether a new Seg may begin with the packet of line i that is
+// being placed: all lines that reorder have shown what came before.
+func (t *timeline) mayMove(i int, now time.Time) bool {
+	for j := range t.lines {
+		l := &t.lines[j]
+		if !l.reorders || !l.started || j != i && now.Sub(l.arrived) > gone {
+			continue
+		}
+		if j != i || l.ticks <= l.high {
+			return false
+		}
+	}
+	return true
 }
 
 // other is the line that i shares the clock with, nil if it is alone or nothing of
@@ -234,7 +263,7 @@ func (t *timeline) jump(i int, leap time.Duration, arrived time.Time) {
 		o.fresh = false
 	}
 	t.jumped = i
-	t.doubts = 0
+	t.doubts, t.moving = 0, false
 	t.drift.reset()
 	switch {
 	case alike:
@@ -331,27 +360,26 @@ func (t *timeline) compare(now time.Time) {
 		return // the reports are of two clocks
 	}
 	t.drift.add(now.Sub(t.zero).Seconds(), measured)
-	move := time.Duration(0)
+	var shift time.Duration
 	switch {
-	case !t.exact:
+	case !t.exact && off.Abs() <= settled:
 		t.exact, t.trusted = true, true
-		move = off
-		if off.Abs() > settled {
-			t.move(off, now)
-			return
-		}
+		shift = off
+	case !t.exact:
+		t.moveLater(off, now)
 	case off.Abs() <= followed:
 		t.doubts = 0
-		move = min(max(off/2, -follow), follow)
+		shift = min(max(off/2, -follow), follow)
 	default:
 		t.doubt[t.doubts%agreeing] = off
 		if t.doubts++; t.doubts >= agreeing && spread(t.doubt[:]) <= agree {
-			t.move(off, now)
-			return
+			t.moveLater(off, now)
 		}
 	}
-	t.shift(move)
-	t.apart = t.distance()
+	if shift != 0 {
+		t.shift(shift)
+		t.apart = t.distance()
+	}
 }
 
 func spread(d []time.Duration) time.Duration {
@@ -362,10 +390,19 @@ func spread(d []time.Duration) time.Duration {
 	return hi - lo
 }
 
-// move moves the follower by off, in a new Seg.
-func (t *timeline) move(off time.Duration, now time.Time) {
-	t.doubts = 0
-	t.shift(off)
+// moveLater moves the follower by off with the next packet that allows it.
+func (t *timeline) moveLater(off time.Duration, now time.Time) {
+	t.moving, t.moveBy = true, off
+	if !t.first {
+		t.move(now) // nothing was presented yet
+	}
+}
+
+// move moves the follower, in a new Seg.
+func (t *timeline) move(now time.Time) {
+	t.moving, t.doubts = false, 0
+	t.exact, t.trusted = true, true
+	t.shift(t.moveBy)
 	t.apart = t.distance()
 	t.open(now)
 }

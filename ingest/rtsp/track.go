@@ -45,9 +45,9 @@ type track struct {
 	ready  bool // stream says all that a decoder must know
 	given  bool // up, because it never was
 
-	rate   int // ticks per second
-	back   bool
-	unpack func(*rtp.Packet) ([]unit, error)
+	rate     int  // ticks per second
+	reorders bool // units may come in another order than they are shown
+	unpack   func(*rtp.Packet) ([]unit, error)
 
 	begun  bool
 	seq    uint16

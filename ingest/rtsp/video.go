@@ -114,7 +114,7 @@ func (t *track) av1(f *format.AV1) error {
 func (t *track) mpeg4(f *format.MPEG4Video) error {
 	dec, err := f.CreateDecoder()
 	t.stream.Codec = "mpeg4"
-	t.back = true
+	t.reorders = true
 	config := f.SafeParams()
 	if w, h, ok := volSize(config); ok {
 		t.stream.Extra, t.stream.Width, t.stream.Height = config, w, h
@@ -230,7 +230,7 @@ func (n *nalTrack) order(au [][]byte, pts int64) int64 {
 func (t *track) h264(f *format.H264) error {
 	dec, err := f.CreateDecoder()
 	t.stream.Codec = "h264"
-	t.back = true
+	t.reorders = true
 	sps, pps := f.SafeParams()
 	n := &nalTrack{track: t, decode: h264Units(dec)}
 	n.keep = func(nalu []byte) (picture, start bool) {
@@ -308,7 +308,7 @@ func (n *nalTrack) finish() {
 func (t *track) h265(f *format.H265) error {
 	dec, err := f.CreateDecoder()
 	t.stream.Codec = "hevc"
-	t.back = true
+	t.reorders = true
 	vps, sps, pps := f.SafeParams()
 	n := &nalTrack{track: t, decode: func(p *rtp.Packet) ([][]byte, uint32, error) {
 		au, err := dec.Decode(p)
