@@ -292,13 +292,13 @@ func (l *serving) apply(ctx context.Context, wanted map[string]sourceConfig) err
 		if ok && want == st.conf {
 			continue
 		}
-		st.cancel()
-		<-st.ended
 		reason := "the source was changed"
 		if !ok {
 			reason = "the source was removed"
 		}
 		l.hub.Remove(name, reason)
+		st.cancel()
+		<-st.ended
 		delete(l.stations, name)
 		l.log.Info("source ended", "source", name, "reason", reason)
 	}

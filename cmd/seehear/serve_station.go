@@ -89,8 +89,12 @@ func (l *serving) start(ctx context.Context, name string, conf sourceConfig) (*s
 	return st, nil
 }
 
+// farewell is how long viewers have to hear why the source ends.
+const farewell = 200 * time.Millisecond
+
 func (st *station) close() {
 	st.cancel()
+	time.Sleep(farewell)
 	if st.conf.URL == publishURL {
 		st.serving.rtc.Refuse(st.name)
 	}
