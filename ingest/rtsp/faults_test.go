@@ -85,6 +85,7 @@ func not(seg uint32) func(uint32) bool { return func(s uint32) bool { return s !
 
 // A server that is killed and comes back costs the dead time, and nothing else.
 func TestReconnect(t *testing.T) {
+	t.Parallel()
 	clip := mediatest.ByName(t, "mp4-h264-aac")
 	for _, transport := range []rtsp.Transport{rtsp.TCP, rtsp.UDP} {
 		t.Run([]string{"tcp", "udp"}[transport], func(t *testing.T) {
@@ -117,6 +118,7 @@ func TestReconnect(t *testing.T) {
 // A machine that loses its power says nothing: silence is found, and what comes
 // back is taken up.
 func TestHalfOpen(t *testing.T) {
+	t.Parallel()
 	clip := mediatest.ByName(t, "mp4-h264-aac")
 	for _, transport := range []rtsp.Transport{rtsp.TCP, rtsp.UDP} {
 		t.Run([]string{"tcp", "udp"}[transport], func(t *testing.T) {
@@ -155,6 +157,7 @@ func TestHalfOpen(t *testing.T) {
 
 // A step in the sender's clock moves sound and picture alike.
 func TestClockStep(t *testing.T) {
+	t.Parallel()
 	clip := mediatest.ByName(t, "mp4-h264-aac")
 	for name, c := range map[string]struct {
 		step    time.Duration
@@ -168,18 +171,22 @@ func TestClockStep(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := rtsptest.Start(t, rtsptest.Load(t, clip.File), rtsptest.Options{Speed: 4, SoundLate: 200 * ms, Reports: c.reports})
+			opt, long := rtsptest.Options{Speed: 4, SoundLate: 200 * ms}, 3500*ms
+			if c.reports > 0 {
+				opt, long = rtsptest.Options{Reports: c.reports}, 1500*ms
+			}
+			s := rtsptest.Start(t, rtsptest.Load(t, clip.File), opt)
 			src := open(t, s.URL(), rtsp.Options{})
 			from := uint32(0)
 			var before time.Time
 			m := watch(t, src, func(m *media) bool {
-				if from == 0 && until(1, 500*ms)(m) || from == 0 && c.reports > 0 && until(0, 500*ms)(m) {
+				if from == 0 && until(1, 500*ms)(m) || from == 0 && c.reports > 0 && until(0, 1200*ms)(m) {
 					last := m.frames[len(m.frames)-1]
 					from = last.Seg + 1
 					before, _ = src.Wall(last.Stamp)
 					s.StepClock(c.step)
 				}
-				return from > 0 && until(from, 3500*ms)(m)
+				return from > 0 && until(from, long)(m)
 			})
 			last := m.longest(from)
 			t.Logf("segs %v, %+v", m.segs(), src.Sync())
@@ -194,11 +201,11 @@ func TestClockStep(t *testing.T) {
 			}
 			// Nothing says how far they are apart, but the step changed nothing.
 			errs := m.apart(clip, not(last))
-			if len(errs) < 4 {
-				t.Fatalf("%d clicks", len(errs))
-			}
 			old := m.apart(clip, func(seg uint32) bool { return seg >= from })
-			if len(old) > 0 && (errs[0]-old[0]).Abs() > 2*ms {
+			if len(errs) < 2 || len(old) < 1 {
+				t.Fatalf("%d clicks before the step, %d after it", len(old), len(errs))
+			}
+			if (errs[0] - old[0]).Abs() > 2*ms {
 				t.Errorf("sound and picture were %v apart, and are %v after the step", old[0], errs[0])
 			}
 		})
@@ -207,6 +214,7 @@ func TestClockStep(t *testing.T) {
 
 // A step in the wall clock alone moves Wall, and nothing else.
 func TestWallStep(t *testing.T) {
+	t.Parallel()
 	clip := mediatest.ByName(t, "mp4-h264-aac")
 	s := rtsptest.Start(t, rtsptest.Load(t, clip.File), rtsptest.Options{Speed: 8, SoundLate: 200 * ms})
 	src := open(t, s.URL(), rtsp.Options{})
@@ -233,20 +241,23 @@ func TestWallStep(t *testing.T) {
 // Packets that are lost or out of order cost pictures, never the place of the
 // others.
 func TestLoss(t *testing.T) {
+	t.Parallel()
 	clip := mediatest.ByName(t, "webm-vp8-opus")
 	s := rtsptest.Start(t, rtsptest.Load(t, clip.File), rtsptest.Options{Speed: 8, UDP: true, Loss: 0.05, Reorder: 0.05, SoundLate: 200 * ms})
 	src := open(t, s.URL(), rtsp.Options{Transport: rtsp.UDP})
-	m := watch(t, src, func(m *media) bool { return len(m.frames) > 0 && m.frames[len(m.frames)-1].At > 20*time.Second })
+	m := watch(t, src, func(m *media) bool { return len(m.frames) > 0 && m.frames[len(m.frames)-1].At > 24*time.Second })
 	d := src.Damage()
-	if lost := s.Lost(); d.Lost == 0 || d.Lost > lost {
+	// The machine may lose some as well, and the server lost some unseen.
+	if lost := s.Lost(); d.Lost < lost/2 || lost == 0 {
 		t.Errorf("%+v, %d were lost", d, lost)
 	}
 	t.Logf("segs %v, %d of %d lost, %d pictures, %+v", m.segs(), d.Lost, s.Lost(), len(m.frames), m.stats)
-	checkApart(t, m.apart(clip, not(m.longest(0))), 6)
+	checkApart(t, m.apart(clip, not(m.longest(0))), 4)
 }
 
 // The picture changes its size in mid-stream.
 func TestNewSize(t *testing.T) {
+	t.Parallel()
 	clip := mediatest.ByName(t, "ts-new-size")
 	s := rtsptest.Start(t, rtsptest.Load(t, clip.File), rtsptest.Options{Speed: 8})
 	src := open(t, s.URL(), rtsp.Options{})
@@ -269,6 +280,7 @@ func TestNewSize(t *testing.T) {
 
 // The camera is set to another codec, then without sound, then with it again.
 func TestSwitch(t *testing.T) {
+	t.Parallel()
 	h264, vp8 := mediatest.ByName(t, "mp4-h264-aac"), mediatest.ByName(t, "webm-vp8-opus")
 	first, second := rtsptest.Load(t, h264.File), rtsptest.Load(t, vp8.File)
 	s := rtsptest.Start(t, first, rtsptest.Options{Speed: 8, SoundLate: 200 * ms})
@@ -305,8 +317,9 @@ func TestSwitch(t *testing.T) {
 
 // The sound stops for a while within a session.
 func TestMute(t *testing.T) {
+	t.Parallel()
 	clip := mediatest.ByName(t, "mp4-h264-aac")
-	s := rtsptest.Start(t, rtsptest.Load(t, clip.File), rtsptest.Options{Speed: 8, SoundLate: 200 * ms})
+	s := rtsptest.Start(t, rtsptest.Load(t, clip.File), rtsptest.Options{Speed: 4, SoundLate: 200 * ms})
 	src := open(t, s.URL(), rtsp.Options{})
 	muted, unmuted := time.Duration(0), time.Duration(0)
 	m := watch(t, src, func(m *media) bool {
@@ -318,7 +331,7 @@ func TestMute(t *testing.T) {
 		case muted == 0 && at > 2*time.Second:
 			muted = at
 			s.Mute(ingest.Audio, true)
-		case muted > 0 && unmuted == 0 && at > muted+4*time.Second:
+		case muted > 0 && unmuted == 0 && at > muted+2*time.Second:
 			unmuted = at
 			s.Mute(ingest.Audio, false)
 		}
@@ -327,7 +340,7 @@ func TestMute(t *testing.T) {
 	if segs := m.segs(); len(segs) > 2 {
 		t.Errorf("segs %v", segs)
 	}
-	if m.stats.AudioGaps < 3*time.Second {
+	if m.stats.AudioGaps < 1500*ms {
 		t.Errorf("%v of sound missing", m.stats.AudioGaps)
 	}
 	checkApart(t, m.apart(clip, not(m.longest(0))), 6)
@@ -335,6 +348,7 @@ func TestMute(t *testing.T) {
 
 // Names, passwords and encryption.
 func TestAccess(t *testing.T) {
+	t.Parallel()
 	clip := rtsptest.Load(t, mediatest.ByName(t, "mp4-h264-aac").File)
 	for name, c := range map[string]struct {
 		opt       rtsptest.Options

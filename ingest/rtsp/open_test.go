@@ -40,6 +40,7 @@ func certificate(t *testing.T) *tls.Config {
 func trusting() *tls.Config { return &tls.Config{InsecureSkipVerify: true} } //nolint:gosec // a test's own server
 
 func TestOpenErrors(t *testing.T) {
+	t.Parallel()
 	clip := rtsptest.Load(t, mediatest.ByName(t, "mp4-h264-aac").File)
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,7 +58,7 @@ func TestOpenErrors(t *testing.T) {
 		"no such scheme":  {"http://u:S3cr3t@127.0.0.1/", "scheme"},
 		"nonsense":        {"rtsp://u:S3cr3t@h:port/", "port"},
 		"refused":         {"rtsp://u:S3cr3t@" + closed.Addr().String() + "/", "refused"},
-		"no answer":       {"rtsp://u:S3cr3t@" + silent.Addr().String() + "/", "timeout"},
+		"no answer":       {"rtsp://u:S3cr3t@" + silent.Addr().String() + "/", "timed out"},
 		"not trustworthy": {strings.Replace(untrusted.URL(), "rtsps://", "rtsps://u:S3cr3t@", 1), "certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -99,6 +100,7 @@ func TestOpenErrors(t *testing.T) {
 
 // A stream that can't be described in time is left out, and counted.
 func TestUndescribed(t *testing.T) {
+	t.Parallel()
 	clip := rtsptest.Load(t, mediatest.ByName(t, "mp4-h264-aac").File)
 	m := *clip
 	m.Packets = nil
@@ -121,6 +123,7 @@ func TestUndescribed(t *testing.T) {
 
 // The suite of sources, where it speaks of sources without an end.
 func TestBlocked(t *testing.T) {
+	t.Parallel()
 	clip := rtsptest.Load(t, mediatest.ByName(t, "mp4-h264-aac").File)
 	sourcetest.Blocked(t, func(tb testing.TB) ingest.Source {
 		s := rtsptest.Start(tb, clip, rtsptest.Options{})
@@ -135,6 +138,7 @@ func TestBlocked(t *testing.T) {
 
 // Nothing for ReadTimeout is an error of its own.
 func TestReadTimeout(t *testing.T) {
+	t.Parallel()
 	clip := rtsptest.Load(t, mediatest.ByName(t, "mp4-h264-aac").File)
 	s := rtsptest.Start(t, clip, rtsptest.Options{})
 	src := open(t, s.URL(), rtsp.Options{ReadTimeout: 300 * ms})

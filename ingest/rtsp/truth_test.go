@@ -52,6 +52,7 @@ func TestTruth(t *testing.T) {
 			name += " in band"
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			clip := mediatest.ByName(t, c.clip)
 			s := rtsptest.Start(t, rtsptest.Load(t, clip.File), rtsptest.Options{
 				Speed: 8, UDP: c.transport == rtsp.UDP, InBand: c.inBand, SoundLate: 300 * ms,

@@ -102,6 +102,8 @@ func (s *Server) URL() string {
 	if s.opt.User != "" {
 		user = s.opt.User + ":" + s.opt.Password + "@"
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return scheme + "://" + user + s.addr + "/clip"
 }
 
@@ -243,14 +245,14 @@ func (s *Server) Sessions() int {
 	return s.played
 }
 
-// Wall returns the server's wall clock when a time of its stream was presented.
+// wallAt returns the server's wall clock when a time of its stream was presented.
 func (s *Server) wallAt(at time.Duration) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.begun.Add(at + s.step + s.wall)
 }
 
-// Now is the server's own time: since Start, at its speed.
+// now is the server's own time: since Start, at its speed.
 func (s *Server) now() time.Duration {
 	return time.Duration(float64(time.Since(s.begun)) * s.opt.Speed)
 }
