@@ -39,8 +39,10 @@ type Options struct {
 	Hub    *hub.Hub
 	Ring   Ring  // nil: none
 	Viewer fs.FS // the viewer's files with index.html; nil: none
-	// WHEP and WHIP answer below /whep/ and /whip/, behind all checks; CORS and
-	// preflights are answered for them. nil: there is none.
+	// WHEP and WHIP answer all methods of /whep/{name} and
+	// /whep/{name}/{session}, and /whip/ likewise, behind all checks; CORS and
+	// preflights are answered for them. They may count their sessions with
+	// [Server.Enter]. nil: there is none.
 	WHEP, WHIP http.Handler
 
 	Access   Access
@@ -144,10 +146,12 @@ func (s *Server) routes() http.Handler {
 		guarded("GET /ring/", view, s.opt.Ring)
 	}
 	if s.opt.WHEP != nil {
-		guarded("/whep/", view, s.opt.WHEP)
+		guarded("/whep/{name}", view, s.opt.WHEP)
+		guarded("/whep/{name}/{session}", view, s.opt.WHEP)
 	}
 	if s.opt.WHIP != nil {
-		guarded("/whip/", publish, s.opt.WHIP)
+		guarded("/whip/{name}", publish, s.opt.WHIP)
+		guarded("/whip/{name}/{session}", publish, s.opt.WHIP)
 	}
 	open("/", func(w http.ResponseWriter, r *http.Request) {
 		get := r.Clone(r.Context())

@@ -51,7 +51,7 @@ func echo(name string) http.Handler {
 			fail(w, http.StatusRequestEntityTooLarge, err.Error())
 			return
 		}
-		fmt.Fprintf(w, "%s %s %d", name, r.URL.Path, len(b))
+		fmt.Fprintf(w, "%s %s %s %d", name, r.PathValue("name"), r.PathValue("session"), len(b))
 	})
 }
 
@@ -422,6 +422,16 @@ func TestLimits(t *testing.T) {
 	leave()
 	if n := s.clients.sessions(); n != 0 {
 		t.Errorf("%d sessions after leaving twice", n)
+	}
+}
+
+// What is handed in sees which source and session it is asked for.
+func TestHandlersGetTheirNames(t *testing.T) {
+	s := newServer(t, Options{})
+	for target, want := range map[string]string{"/whep/door": "whep door  0", "/whep/door/abc": "whep door abc 0", "/whip/d/x": "whip d x 0"} {
+		if w := do(s, "POST", target, nil); w.Body.String() != want {
+			t.Errorf("%s: %q, want %q", target, w.Body, want)
+		}
 	}
 }
 
