@@ -16,6 +16,7 @@ import (
 
 	"github.com/seehear/seehear/ingest"
 	"github.com/seehear/seehear/web/hub"
+	"github.com/seehear/seehear/web/ring"
 )
 
 // Times that bound a request; streams set their own.
@@ -32,7 +33,10 @@ type Ring interface {
 	http.Handler // of the addresses below /ring/
 	// Span returns what of a source can be played.
 	Span(source string) (from, to time.Duration, ok bool)
+	Stats(source string) (ring.Stats, bool)
 }
+
+var _ Ring = (*ring.Store)(nil)
 
 // Options say what is served and to whom.
 type Options struct {
@@ -87,7 +91,7 @@ func New(opt Options) (*Server, error) {
 	}
 	opt.Limits = opt.Limits.withDefaults()
 	s := &Server{
-		opt: opt, clients: newClients(opt.Limits, opt.Now), metrics: NewMetrics(opt.Hub, opt.Handles),
+		opt: opt, clients: newClients(opt.Limits, opt.Now), metrics: newMetrics(&opt),
 		ping: ssePing, stall: sseStall,
 	}
 	var err error
