@@ -17,7 +17,7 @@ type Limits struct {
 	Sessions int     // open at a time, Server-Sent Events and WebRTC together: 64
 	Requests float64 // a second, with bursts of five times as many: 100
 	Failures float64 // requests with a wrong token a second, with bursts of ten: 0.5
-	Body     int64   // bytes of a request's body: 64 KiB
+	Body     int64   // bytes of a request's body: 128 KiB
 	Clients  int     // addresses that are kept in mind: 4096
 }
 
@@ -35,7 +35,7 @@ func (l Limits) withDefaults() Limits {
 		l.Sessions = 64
 	}
 	if l.Body <= 0 {
-		l.Body = 64 << 10
+		l.Body = 128 << 10
 	}
 	if l.Clients <= 0 {
 		l.Clients = 4096

@@ -20,9 +20,7 @@ type Metrics struct {
 	requests  *prometheus.CounterVec
 }
 
-// NewMetrics returns the metrics of the sources of h. handles, if not nil, says
-// how many handles of C are open, by kind.
-func NewMetrics(h *hub.Hub, handles func() map[string]int) *Metrics {
+func newMetrics(opt *Options) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		inference: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -34,7 +32,7 @@ func NewMetrics(h *hub.Hub, handles func() map[string]int) *Metrics {
 		}, []string{"route", "code"}),
 	}
 	m.registry.MustRegister(
-		m.inference, m.requests, &sources{h, handles},
+		m.inference, m.requests, &sources{opt.Hub, opt.Ring, opt.Handles},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -55,6 +53,7 @@ func (m *Metrics) handler() http.Handler {
 // sources reads the hub at each scrape.
 type sources struct {
 	hub     *hub.Hub
+	ring    Ring // may be nil
 	handles func() map[string]int
 }
 
@@ -73,6 +72,8 @@ var (
 	descReconnects = describe("source_reconnects_total", "How often the source was lost and found again.", "source")
 	descDropped    = describe("source_dropped_total", "What was dropped, by stage.", "source", "stage")
 	descViewers    = describe("source_viewers", "Viewers of the results.", "source")
+	descRing       = describe("ring_bytes", "Size on disk of what can be played again.", "source")
+	descRingFailed = describe("ring_failed_segments_total", "Segments that could not be written.", "source")
 	descHandles    = describe("c_handles", "Handles of C that are open.", "kind")
 )
 
@@ -81,7 +82,7 @@ var states = []hub.State{hub.Connecting, hub.Running, hub.Waiting, hub.Failed}
 // Describe implements prometheus.Collector.
 func (s *sources) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descState, descFPS, descLag, descLagP, descOffset, descDrift, descError, descReconnects, descDropped, descViewers, descHandles,
+		descState, descFPS, descLag, descLagP, descOffset, descDrift, descError, descReconnects, descDropped, descViewers, descRing, descRingFailed, descHandles,
 	} {
 		ch <- d
 	}
@@ -115,12 +116,20 @@ func (s *sources) Collect(ch chan<- prometheus.Metric) {
 		}
 		counter(descReconnects, float64(st.Reconnects), in.Name)
 		for stage, n := range st.Drops {
-			if stage != "viewer" {
+			if stage != "viewer" && stage != "ring" {
 				counter(descDropped, float64(n), in.Name, stage)
 			}
 		}
 		counter(descDropped, float64(in.Lost), in.Name, "viewer")
 		gauge(descViewers, float64(in.Viewers), in.Name)
+		if s.ring == nil {
+			continue
+		}
+		if st, ok := s.ring.Stats(in.Name); ok {
+			gauge(descRing, float64(st.Bytes), in.Name)
+			counter(descRingFailed, float64(st.Failed), in.Name)
+			counter(descDropped, float64(st.Dropped), in.Name, "ring")
+		}
 	}
 	if s.handles != nil {
 		for kind, n := range s.handles() {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/seehear/seehear/ingest"
 	"github.com/seehear/seehear/web/hub"
+	"github.com/seehear/seehear/web/ring"
 )
 
 // Times that bound a request; streams set their own.
@@ -32,15 +33,20 @@ type Ring interface {
 	http.Handler // of the addresses below /ring/
 	// Span returns what of a source can be played.
 	Span(source string) (from, to time.Duration, ok bool)
+	Stats(source string) (ring.Stats, bool)
 }
+
+var _ Ring = (*ring.Store)(nil)
 
 // Options say what is served and to whom.
 type Options struct {
 	Hub    *hub.Hub
 	Ring   Ring  // nil: none
 	Viewer fs.FS // the viewer's files with index.html; nil: none
-	// WHEP and WHIP answer below /whep/ and /whip/, behind all checks; CORS and
-	// preflights are answered for them. nil: there is none.
+	// WHEP and WHIP answer all methods of /whep/{name} and
+	// /whep/{name}/{session}, and /whip/ likewise, behind all checks; CORS and
+	// preflights are answered for them. They may count their sessions with
+	// [Server.Enter]. nil: there is none.
 	WHEP, WHIP http.Handler
 
 	Access   Access
@@ -85,7 +91,7 @@ func New(opt Options) (*Server, error) {
 	}
 	opt.Limits = opt.Limits.withDefaults()
 	s := &Server{
-		opt: opt, clients: newClients(opt.Limits, opt.Now), metrics: NewMetrics(opt.Hub, opt.Handles),
+		opt: opt, clients: newClients(opt.Limits, opt.Now), metrics: newMetrics(&opt),
 		ping: ssePing, stall: sseStall,
 	}
 	var err error
@@ -144,10 +150,12 @@ func (s *Server) routes() http.Handler {
 		guarded("GET /ring/", view, s.opt.Ring)
 	}
 	if s.opt.WHEP != nil {
-		guarded("/whep/", view, s.opt.WHEP)
+		guarded("/whep/{name}", view, s.opt.WHEP)
+		guarded("/whep/{name}/{session}", view, s.opt.WHEP)
 	}
 	if s.opt.WHIP != nil {
-		guarded("/whip/", publish, s.opt.WHIP)
+		guarded("/whip/{name}", publish, s.opt.WHIP)
+		guarded("/whip/{name}/{session}", publish, s.opt.WHIP)
 	}
 	open("/", func(w http.ResponseWriter, r *http.Request) {
 		get := r.Clone(r.Context())

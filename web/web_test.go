@@ -28,6 +28,7 @@ import (
 	"github.com/seehear/seehear/ingest"
 	"github.com/seehear/seehear/sinks/sinktest"
 	"github.com/seehear/seehear/web/hub"
+	"github.com/seehear/seehear/web/ring"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,7 +52,7 @@ func echo(name string) http.Handler {
 			fail(w, http.StatusRequestEntityTooLarge, err.Error())
 			return
 		}
-		fmt.Fprintf(w, "%s %s %d", name, r.URL.Path, len(b))
+		fmt.Fprintf(w, "%s %s %s %d", name, r.PathValue("name"), r.PathValue("session"), len(b))
 	})
 }
 
@@ -59,6 +60,10 @@ type shelf struct{ http.Handler }
 
 func (shelf) Span(name string) (from, to time.Duration, ok bool) {
 	return time.Second, 2500 * time.Millisecond, name == "door"
+}
+
+func (shelf) Stats(name string) (ring.Stats, bool) {
+	return ring.Stats{Bytes: 1234, Dropped: 5, Failed: 6}, name == "door"
 }
 
 // door is a hub with one source that has said something.
@@ -425,6 +430,16 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// What is handed in sees which source and session it is asked for.
+func TestHandlersGetTheirNames(t *testing.T) {
+	s := newServer(t, Options{})
+	for target, want := range map[string]string{"/whep/door": "whep door  0", "/whep/door/abc": "whep door abc 0", "/whip/d/x": "whip d x 0"} {
+		if w := do(s, "POST", target, nil); w.Body.String() != want {
+			t.Errorf("%s: %q, want %q", target, w.Body, want)
+		}
+	}
+}
+
 func TestHeaders(t *testing.T) {
 	s := newServer(t, Options{})
 	for _, target := range []string{"/", "/viewer/app.js", "/api/sources", "/nowhere", "/metrics"} {
@@ -740,6 +755,61 @@ func TestEventsStall(t *testing.T) {
 	waitFor(t, func() bool { return s.clients.sessions() == 0 })
 }
 
+// 200 readers come and go; what the source does not notice, and nothing is left.
+func TestManyReaders(t *testing.T) {
+	h, src := door(t)
+	s := newServer(t, Options{Hub: h, Limits: Limits{Sessions: 200, Requests: 1e4}})
+	ts := start(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var writer, readers sync.WaitGroup
+	writer.Go(func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			ev := infer.Event{Stamp: ingest.Stamp{At: time.Duration(i) * time.Millisecond}, Payload: &infer.Cut{}}
+			if err := src.Write(context.Background(), ev); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	tr := &http.Transport{}
+	defer tr.CloseIdleConnections()
+	client := &http.Client{Transport: tr}
+	for i := range 200 {
+		readers.Go(func() {
+			res, err := client.Get(ts.URL + "/api/sources/door/events")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer res.Body.Close()
+			if res.StatusCode != 200 {
+				t.Errorf("reader %d: %s", i, res.Status)
+				return
+			}
+			sc := bufio.NewScanner(res.Body)
+			for n, last := 0, ""; n < i%20 && sc.Scan(); {
+				if id, ok := strings.CutPrefix(sc.Text(), "id: "); ok {
+					if n++; id <= last { // of one length
+						t.Errorf("reader %d: %s behind %s", i, id, last)
+					}
+					last = id
+				}
+			}
+		})
+	}
+	readers.Wait()
+	waitFor(t, func() bool { return src.Info().Viewers == 0 && s.clients.sessions() == 0 })
+	cancel()
+	writer.Wait()
+}
+
 func listen(t testing.TB, addr string) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", addr)
@@ -954,6 +1024,8 @@ func TestMetrics(t *testing.T) {
 		`seehear_source_av_offset_seconds{source="door"} 0.005`, `seehear_source_drift_ppm{source="door"} 12`,
 		`seehear_source_alignment_error_seconds{source="door"} 0.001`, `seehear_source_reconnects_total{source="door"} 2`,
 		`seehear_source_dropped_total{source="door",stage="moments"} 7`, `seehear_source_dropped_total{source="door",stage="viewer"} 44`,
+		`seehear_ring_bytes{source="door"} 1234`, `seehear_ring_failed_segments_total{source="door"} 6`,
+		`seehear_source_dropped_total{source="door",stage="ring"} 5`,
 		`seehear_source_viewers{source="door"} 1`, `seehear_c_handles{kind="frame"} 3`,
 		`seehear_inference_seconds_bucket{model="net",le="0.05"} 1`, `seehear_inference_seconds_count{model="net"} 1`,
 		`seehear_http_requests_total{code="200",route="GET /api/sources"} 1`, "go_goroutines ", "process_resident_memory_bytes ",
@@ -965,7 +1037,7 @@ func TestMetrics(t *testing.T) {
 	if t.Failed() {
 		t.Log(body)
 	}
-	if err := s.Metrics().Register(&sources{h, nil}); err == nil {
+	if err := s.Metrics().Register(&sources{h, nil, nil}); err == nil {
 		t.Error("the same metrics twice")
 	}
 }

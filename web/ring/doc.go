@@ -22,9 +22,7 @@
 // # Time
 //
 // Note [Timeline]. The MP4 timeline is the source's clock, plus one second so
-// that decoding times in front of zero can be said: whatever the Seg, a player
-// that sets timestampOffset to minus one second plays at the times of the
-// results. A segment is what was presented from its first keyframe up to the
+// that decoding times in front of zero can be said, whatever the Seg. A segment is what was presented from its first keyframe up to the
 // next segment's, of the Seg that it names. Sound that arrives after its segment
 // was cut is in the next.
 package ring

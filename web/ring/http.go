@@ -67,10 +67,9 @@ func refuse(w http.ResponseWriter, code int, cause string) {
 func (r *Ring) serveIndex(w http.ResponseWriter) {
 	r.mu.Lock()
 	index := struct {
-		Offset   seconds       `json:"timestamp_offset"`
 		Inits    []initFile    `json:"inits"`
 		Segments []segmentFile `json:"segments"`
-	}{seconds(-lead), slices.Clone(r.inits), slices.Clone(r.segments)}
+	}{slices.Clone(r.inits), slices.Clone(r.segments)}
 	r.mu.Unlock()
 	if len(index.Segments) == 0 {
 		index.Inits, index.Segments = []initFile{}, []segmentFile{}

@@ -65,6 +65,7 @@ type segmentFile struct {
 	T     seconds `json:"t"`
 	Dur   seconds `json:"dur"`
 	Seg   uint32  `json:"seg"`
+	Start seconds `json:"start"` // of t on the MP4's own timeline
 	Bytes int64   `json:"bytes"`
 }
 
@@ -189,7 +190,7 @@ func (r *Ring) store(p *piece) error {
 		}
 		r.next++
 	}
-	seg := segmentFile{fmt.Sprintf("%d.m4s", r.next), head.Name, seconds(p.at), seconds(p.dur), p.seg, int64(len(p.data))}
+	seg := segmentFile{fmt.Sprintf("%d.m4s", r.next), head.Name, seconds(p.at), seconds(p.dur), p.seg, seconds(p.at + lead), int64(len(p.data))}
 	if err := r.file(seg.Name, p.data); err != nil {
 		if fresh {
 			_ = r.root.Remove(head.Name)

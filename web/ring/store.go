@@ -140,6 +140,15 @@ func (s *Store) ring(name string) *Ring {
 	return s.rings[name]
 }
 
+// Stats returns the figures of the ring of that name.
+func (s *Store) Stats(name string) (Stats, bool) {
+	r := s.ring(name)
+	if r == nil {
+		return Stats{}, false
+	}
+	return r.Stats(), true
+}
+
 // Remove ends the ring of that name and deletes its files.
 func (s *Store) Remove(name string) error {
 	s.mu.Lock()
