@@ -15,8 +15,9 @@ FLAGS  ?=
 help: ## print this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-deps: ## install what is missing: a compiler, FFmpeg 7.1, ONNX Runtime
+deps: ## install what is missing: a compiler, FFmpeg 7.1, ONNX Runtime, node, Chromium
 	@$(ENV) true
+	@.ci/browser
 
 build: ## build bin/seehear
 	@$(ENV) go build -o bin/seehear ./cmd/seehear
@@ -25,6 +26,7 @@ run: build ## annotate a clip and name the report (INPUT=my.mp4, FACES=1)
 	@bin/seehear annotate $(if $(FACES),--faces) --models $(MODELS) -o $(OUT) $(FLAGS) "$(INPUT)"
 
 test: ## all tests, with the race detector
+	@.ci/browser
 	@$(ENV) go vet ./...
 	@$(ENV) go test -race -timeout 15m ./...
 
@@ -39,7 +41,7 @@ bench: build ## speed and memory as ratios against ffmpeg, and Go benchmarks
 fuzz: ## each fuzz target for FUZZ (20s)
 	@$(ENV) .ci/fuzz $(FUZZ)
 
-lint: ## vet, staticcheck and the rest, with the arrows between packages
+lint: ## vet, staticcheck and the rest, the arrows between packages, the viewer's types
 	@$(ENV) .ci/lint
 
 proof: build ## the long proofs: an hour of media, peak memory

@@ -25,6 +25,9 @@ const SILENCE = 1500;
  *   onStream: (s: MediaStream, receivers: RTCRtpReceiver[]) => void }} Hooks
  */
 
+/** The server said that it ends this. */
+class ByeError extends Error {}
+
 export class Live {
   #name;
   #path;
@@ -95,7 +98,7 @@ export class Live {
   #take(m) {
     this.#heard = performance.now();
     if (!m) return;
-    if (m.type === "bye") throw new ApiError(0, m.reason || "the server is going away");
+    if (m.type === "bye") throw new ByeError(m.reason);
     if (m.type === "dropped") this.lost += m.count;
     if (m.type === "status" && this.#path) this.#standing(m.state, m.cause);
     this.#hooks.onMessage(m);
@@ -253,6 +256,7 @@ export function explain(e) {
   const cause = e instanceof Error ? e.message : String(e);
   if (e instanceof IceError) return { phase: "failed", title: "The connection for picture and sound failed (ICE)", cause: cause + "; a firewall may hold back UDP" };
   if (e instanceof MediaError) return { phase: "failed", title: "This browser cannot use what the server offers", cause };
+  if (e instanceof ByeError) return { phase: "waiting", title: "The server ended the stream", cause };
   if (e instanceof ProtocolError) return { phase: "failed", title: "The server speaks another protocol", cause };
   if (e instanceof ApiError) {
     switch (e.status) {

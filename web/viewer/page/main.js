@@ -37,6 +37,7 @@ function route() {
     sayNotice("");
   }
   if (source) {
+    if (wall) sayNotice("");
     wall?.close();
     wall = null;
     if (!open) {
@@ -49,7 +50,7 @@ function route() {
     open.page.update(source);
   } else {
     if (!wall) {
-      wall = new Wall();
+      wall = new Wall((models) => sayNotice(fixtures(models)));
       main.append(wall.el);
     }
     wall.update(known);
@@ -62,8 +63,8 @@ function route() {
 
 /** @param {{family: string, fixture: boolean}[]} models */
 function fixtures(models) {
-  const test = models.filter((m) => m.fixture).map((m) => m.family);
-  return test.length ? `Test fixtures, not models: what they say means nothing (${test.join(", ")}).` : "";
+  const test = new Set(models.filter((m) => m.fixture).map((m) => m.family));
+  return test.size ? `Test fixtures, not models: what they say means nothing (${[...test].join(", ")}).` : "";
 }
 
 /** @param {string} text */

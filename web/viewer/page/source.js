@@ -135,7 +135,7 @@ export class SourcePage {
       this.#strip.draw(store.lists.sound, t);
       this.#showPlace(t);
     }
-    if (now - d.lanes >= 250) {
+    if (now - d.lanes >= 400) {
       d.lanes = now;
       this.#lanes.draw(store, { edge: this.edge, at: this.now, live: !this.#replay, ring: this.#source.ring });
     }

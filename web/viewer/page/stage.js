@@ -265,16 +265,9 @@ export class Stage {
     const last = this.#stills.at(-1);
     if (last && diff(rtp, last.rtp) >= 0 && diff(rtp, last.rtp) < STILL.every) return;
     if (last && diff(rtp, last.rtp) < 0) this.#stills = [];
-    this.#stills.push({ rtp, picture: this.#grab() });
-    if (this.#stills.length > STILL.keep) this.#stills.shift();
-  }
-
-  #grab() {
-    const c = el("canvas"), v = this.video;
-    c.width = STILL.width;
-    c.height = Math.max(1, Math.round((STILL.width * v.videoHeight) / v.videoWidth));
-    c.getContext("2d")?.drawImage(v, 0, 0, c.width, c.height);
-    return c;
+    // The oldest is drawn over: canvases are not left to the collector four times a second.
+    const old = this.#stills.length >= STILL.keep ? this.#stills.shift() : null;
+    this.#stills.push({ rtp, picture: small(this.video, this.video.videoWidth, this.video.videoHeight, old?.picture) });
   }
 
   /**
@@ -285,8 +278,23 @@ export class Stage {
   still(t) {
     if (this.rtp === null || !this.video.videoWidth) return null;
     const want = rtpOf(this.#base, t), off = (/** @type {number} */ rtp) => Math.abs(diff(rtp, want));
-    if (off(this.rtp) < 0.06 * RATE) return this.#grab();
+    if (off(this.rtp) < 0.06 * RATE) return small(this.video, this.video.videoWidth, this.video.videoHeight);
     const near = this.#stills.reduce((a, b) => (a && off(a.rtp) <= off(b.rtp) ? a : b), /** @type {{rtp: number, picture: HTMLCanvasElement} | null} */ (null));
-    return near && off(near.rtp) < 0.34 * RATE ? near.picture : null;
+    return near && off(near.rtp) < 0.34 * RATE ? small(near.picture, near.picture.width, near.picture.height) : null;
   }
+}
+
+/**
+ * A picture drawn small.
+ * @param {CanvasImageSource} from @param {number} w @param {number} h
+ * @param {HTMLCanvasElement} [on] a canvas that is free
+ */
+function small(from, w, h, on = el("canvas")) {
+  const tall = Math.max(1, Math.round((STILL.width * h) / w));
+  if (on.width !== STILL.width || on.height !== tall) {
+    on.width = STILL.width;
+    on.height = tall;
+  }
+  on.getContext("2d")?.drawImage(from, 0, 0, on.width, on.height);
+  return on;
 }

@@ -19,7 +19,7 @@ export class View {
   #sound = button("", "Sound on (M)", () => this.unmute(), "sound");
   #soundText = el("span");
   #blocked = false;
-  #badge = el("p", "badge", "≈ this browser does not tell which frame it shows: overlays are approximate");
+  #badge = el("p", "badge");
   /** Results before it were made before this viewer came. */
   #joined = Infinity;
   #hidden = false;
@@ -46,7 +46,7 @@ export class View {
     this.stage.onFrame = () => {
       this.live.frameShown();
       this.el.classList.add("moving");
-      this.#badge.hidden = !this.stage.approximate;
+      this.#caution();
     };
     const words = el("div");
     words.append(this.#title, this.#cause);
@@ -74,6 +74,15 @@ export class View {
     if (hidden) this.#badge.hidden = true;
     else this.stage.reset();
     this.#offerSound();
+  }
+
+  /** What must be known of the overlays. */
+  #caution() {
+    const { exact, late } = this.stage.counts, tooLate = late > 20 && exact < late / 4;
+    this.#badge.hidden = this.#hidden || !(this.stage.approximate || tooLate);
+    if (this.#badge.hidden) return;
+    setText(this.#badge, tooLate ? "Heat maps come after their frames and are not drawn: --sync-delay auto holds the picture for them"
+      : "≈ this browser does not tell which frame it shows: overlays are approximate");
   }
 
   get muted() {

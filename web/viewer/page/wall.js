@@ -14,10 +14,14 @@ class Tile {
   /** @type {View | null} */
   #view = null;
   #blank = el("div", "view");
+  /** @type {import("./protocol.js").Model[]} */
+  models = [];
+  #onModels;
 
-  /** @param {import("./api.js").Source} source */
-  constructor(source) {
+  /** @param {import("./api.js").Source} source @param {() => void} onModels */
+  constructor(source, onModels) {
     this.source = source;
+    this.#onModels = onModels;
     this.el.href = "#" + new URLSearchParams({ source: source.name });
     const foot = el("div", "foot");
     foot.append(this.#dot, this.#title, this.#hears, this.#bar);
@@ -43,6 +47,10 @@ class Tile {
     const v = (this.#view = new View(this.source, { sound: false }));
     this.#blank.replaceWith(v.el);
     v.onMessage = (m) => {
+      if (m.type === "hello") {
+        this.models = m.models;
+        this.#onModels();
+      }
       if (m.type !== "result" || !m.sound) return;
       const top = heard(m)[0];
       setText(this.#hears, m.sound.silent || !top ? "silence" : `${top.label} ${share(top.p)}`);
@@ -64,8 +72,11 @@ export class Wall {
   /** @type {Map<string, Tile>} */
   #tiles = new Map();
   #seen;
+  #onModels;
 
-  constructor() {
+  /** @param {(models: import("./protocol.js").Model[]) => void} onModels told of all models at work */
+  constructor(onModels) {
+    this.#onModels = () => onModels([...this.#tiles.values()].flatMap((t) => t.models));
     this.#seen = new IntersectionObserver((entries) => {
       for (const e of entries) for (const t of this.#tiles.values()) if (t.el === e.target) t.see(e.isIntersecting);
     }, { rootMargin: "120px" });
@@ -87,7 +98,7 @@ export class Wall {
         t.update(s);
         continue;
       }
-      const tile = new Tile(s);
+      const tile = new Tile(s, this.#onModels);
       this.#tiles.set(s.name, tile);
       this.el.append(tile.el);
       this.#seen.observe(tile.el);
