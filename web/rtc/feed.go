@@ -251,15 +251,29 @@ func (f *Feed) Wanted() []Codec {
 	defer f.mu.Unlock()
 	var want []Codec
 	for _, c := range []Codec{H264, VP8, Opus} {
-		t := &f.video
-		if c == Opus {
-			t = &f.audio
-		}
-		if t.here && len(f.renditions[c].subs) > 0 && !f.passes(c) {
+		if f.wants(c) {
 			want = append(want, c)
 		}
 	}
 	return want
+}
+
+// wantsKind reports whether any codec of that kind is wanted.
+func (f *Feed) wantsKind(k ingest.Kind) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if k == ingest.Audio {
+		return f.wants(Opus)
+	}
+	return f.wants(H264) || f.wants(VP8)
+}
+
+func (f *Feed) wants(c Codec) bool {
+	t := &f.video
+	if c == Opus {
+		t = &f.audio
+	}
+	return t.here && len(f.renditions[c].subs) > 0 && !f.passes(c)
 }
 
 // passes reports whether the source itself delivers c.

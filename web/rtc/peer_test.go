@@ -403,4 +403,3 @@ func nalus(pkts []*rtp.Packet, ts uint32) (types []byte) {
 	}
 	return types
 }
-

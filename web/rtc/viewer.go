@@ -24,12 +24,12 @@ type sender struct {
 // viewer is a session that plays a source.
 type viewer struct {
 	*session
-	src         Source
-	sub         *subscription
-	senders     []*sender
-	reports     int
-	lastReport  time.Time
-	burst       int
+	src        Source
+	sub        *subscription
+	senders    []*sender
+	reports    int
+	lastReport time.Time
+	burst      int
 }
 
 // view begins the session of one viewer.
