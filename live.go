@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seehear/seehear/align"
@@ -231,11 +232,12 @@ type lane struct {
 	queue   *flow.Queue[fresh]
 	dropped uint64 // of queue, as far as counted; belongs to the intake
 
-	mu     sync.Mutex // of the rest
+	gone atomic.Pointer[ingest.Stamp] // start of the Seg that the intake is at
+
+	mu     sync.Mutex // of the rest; held while looking
 	opened bool
 	state  infer.State
 	at     ingest.Stamp // of the last moment
-	gone   ingest.Stamp // start of the Seg that the intake is at
 }
 
 func newLane(l *live, need int, f infer.Family, fair *Fair, p *party) *lane {
@@ -312,6 +314,9 @@ func (a *lane) run() {
 			}
 			a.live.write(a, evs, m.arrived)
 			m.Release()
+			a.mu.Lock()
+			a.settle()
+			a.mu.Unlock()
 		} else if !a.cheap {
 			a.fair.release(a.claim, 0)
 		}
@@ -346,11 +351,6 @@ func (a *lane) look(ctx context.Context, m fresh) ([]infer.Event, error) {
 	if err != nil {
 		return nil, a.live.familyError(a.family, m.Moment, err)
 	}
-	if a.gone.Seg > m.Seg && a.queue.Len() == 0 {
-		if err := a.over(a.gone.At); err != nil {
-			return evs, err
-		}
-	}
 	return evs, nil
 }
 
@@ -366,12 +366,20 @@ func (l *live) count(m *align.Moment) {
 }
 
 // leave tells the lane that a Seg begins at s: what it still owes of the one
-// before must not wait until it sees something of the new one.
+// before must not wait until it sees something of the new one. A lane that is
+// looking sees to it itself.
 func (a *lane) leave(s ingest.Stamp) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.gone = s
-	if a.opened && a.at.Seg < s.Seg && a.queue.Len() == 0 {
+	a.gone.Store(&s)
+	if a.mu.TryLock() {
+		defer a.mu.Unlock()
+		a.settle()
+	}
+}
+
+// settle is called with the lane locked.
+func (a *lane) settle() {
+	s := a.gone.Load()
+	if s != nil && a.opened && a.at.Seg < s.Seg && a.queue.Len() == 0 {
 		if err := a.over(s.At); err != nil {
 			a.live.stop(err)
 		}

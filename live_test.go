@@ -100,7 +100,7 @@ func slowFamilies(small, large time.Duration) []*slow {
 // every moment was either looked at or counted as dropped.
 func TestFairOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const sources, seconds = 8, 20
+		const sources, seconds = 8, 10
 		fair := NewFair(2)
 		var running, most atomic.Int64
 		var all sync.WaitGroup
@@ -266,33 +266,30 @@ func (h *hang) Write(ctx context.Context, e infer.Event) error {
 	return h.keep.Write(ctx, e)
 }
 
-// The tap gets every frame and block, in the form that it asked for.
+// The tap gets every frame and block, also in the form that it asked for.
 func TestTap(t *testing.T) {
 	for _, live := range []bool{false, true} {
 		s := film(1, 50)
 		s.live = live
+		size, sound := decode.Size{W: 48, H: 32}, decode.Sound{Rate: 48000, Channels: 2}
 		var frames, blocks int
-		tap := &Tap{
-			Size: decode.Size{W: 48, H: 32}, Sound: decode.Sound{Rate: 48000, Channels: 2},
-			Frame: func(f *decode.Frame, im decode.Image) {
-				if f.At != time.Duration(frames)*40*time.Millisecond || &im.Pix[0] != &f.Images[len(f.Images)-1].Pix[0] {
-					t.Errorf("frame %d at %v", frames, f.At)
+		tap := &Tap{Size: size, Sound: sound, Unit: func(u decode.Unit) {
+			switch {
+			case u.Frame != nil:
+				if u.Frame.At != time.Duration(frames)*40*time.Millisecond || len(u.Frame.Images) != len(s.out.Sizes) {
+					t.Errorf("frame %d at %v with %d images", frames, u.Frame.At, len(u.Frame.Images))
 				}
 				frames++
-			},
-			Block: func(b *decode.Block) {
-				if s.out.Sounds[b.Sound] != (decode.Sound{Rate: 48000, Channels: 2}) {
-					t.Errorf("block of %+v", s.out.Sounds[b.Sound])
-				}
+			case u.Block != nil && s.out.Sounds[u.Block.Sound] == sound:
 				blocks++
-			},
-		}
+			}
+		}}
 		if _, err := Run(t.Context(), Pipeline{Open: s.open, Families: families(), Tap: tap}); err != nil {
 			t.Fatal(err)
 		}
 		s.check(t)
-		if frames != 50 || blocks != 50 {
-			t.Errorf("live %t: %d frames, %d blocks", live, frames, blocks)
+		if frames != 50 || blocks != 50 || !slices.Contains(s.out.Sizes, size) {
+			t.Errorf("live %t: %d frames, %d blocks, sizes %v", live, frames, blocks, s.out.Sizes)
 		}
 	}
 }

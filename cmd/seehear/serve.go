@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -238,7 +237,7 @@ func (l *serving) webOptions() web.Options {
 	c := l.cmd
 	o := web.Options{
 		Hub: l.hub, Viewer: viewer.Files(),
-		WHEP: mount("/whep/", l.rtc.WHEP()), WHIP: mount("/whip/", l.rtc.WHIP()),
+		WHEP: l.rtc.WHEP(), WHIP: l.rtc.WHIP(),
 		Access:   web.Access{View: c.Token, Publish: c.PublishToken, Users: c.Users},
 		Insecure: c.Insecure, Hosts: c.Host, Origins: c.Origin,
 		TLS: web.TLS{Cert: c.TLSCert, Key: c.TLSKey, SelfSigned: c.TLSSelfSigned},
@@ -256,14 +255,6 @@ func (l *serving) webOptions() web.Options {
 		}
 	}
 	return o
-}
-
-// mount names the parts of the addresses below prefix as web/rtc wants them.
-func mount(prefix string, h http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle(prefix+"{name}", h)
-	mux.Handle(prefix+"{name}/{session}", h)
-	return mux
 }
 
 // stopAll stops every source.

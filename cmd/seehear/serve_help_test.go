@@ -337,7 +337,10 @@ func (w *peer) count(kind string) (results, frames int) {
 	return results, len(w.frames)
 }
 
-const barcodeRate = 25
+const (
+	barcodeRate  = 25
+	barcodeCount = 6 * barcodeRate
+)
 
 var barcodeClip struct {
 	sync.Once
@@ -350,9 +353,9 @@ var barcodeClip struct {
 func barcodes(t *testing.T) string {
 	t.Helper()
 	barcodeClip.Do(func() {
-		const w, h, seconds = 320, 240, 12
+		const w, h = 160, 120
 		var raw bytes.Buffer
-		for n := range seconds * barcodeRate {
+		for n := range barcodeCount {
 			cells := mediatest.Encode(n)
 			for y := range h {
 				for x := range w {
@@ -376,7 +379,7 @@ func barcodes(t *testing.T) string {
 		}
 		cmd := exec.Command(ffmpeg, "-v", "error", "-y",
 			"-f", "rawvideo", "-pix_fmt", "gray", "-s", fmt.Sprintf("%dx%d", w, h), "-r", fmt.Sprint(barcodeRate), "-i", "-",
-			"-f", "lavfi", "-i", "aevalsrc='0.6*sin(2*PI*1000*t)*lt(mod(t,1),0.02)+0.02*sin(2*PI*200*t)':s=48000:d="+fmt.Sprint(seconds),
+			"-f", "lavfi", "-i", "aevalsrc='0.6*sin(2*PI*1000*t)*lt(mod(t,1),0.02)+0.02*sin(2*PI*200*t)':s=48000:d="+fmt.Sprint(barcodeCount/barcodeRate),
 			"-c:v", "libx264", "-preset", "ultrafast", "-crf", "22", "-g", fmt.Sprint(barcodeRate), "-bf", "0", "-sc_threshold", "0", "-pix_fmt", "yuv420p", "-profile:v", "baseline",
 			"-c:a", "aac", "-shortest", barcodeClip.name)
 		cmd.Stdin = &raw

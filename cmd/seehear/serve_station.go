@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -53,6 +54,8 @@ type station struct {
 	skipped int64 // packets of relays before
 	damage  func() ingest.Damage
 	sync    func() ingest.Sync
+	tapped  bool          // pictures are decoded at their size for viewers, too
+	retap   func()        // ends the run of the pipeline, for another that does
 	hold    time.Duration // sync-delay as it is now
 }
 
@@ -67,7 +70,7 @@ func (l *serving) start(ctx context.Context, name string, conf sourceConfig) (*s
 		}
 		st.ring = r
 	}
-	st.feed = rtc.NewFeed(rtc.FeedOptions{OnChange: st.media})
+	st.feed = rtc.NewFeed(rtc.FeedOptions{OnChange: st.media}) // not before somebody looks, or it has packets
 	st.out = l.hub.Source(name, st.feed.RTPTime)
 	if conf.Title != "" {
 		st.out.SetTitle(conf.Title)
@@ -89,12 +92,8 @@ func (l *serving) start(ctx context.Context, name string, conf sourceConfig) (*s
 	return st, nil
 }
 
-// farewell is how long viewers have to hear why the source ends.
-const farewell = 200 * time.Millisecond
-
 func (st *station) close() {
 	st.cancel()
-	time.Sleep(farewell)
 	if st.conf.URL == publishURL {
 		st.serving.rtc.Refuse(st.name)
 	}
@@ -150,14 +149,43 @@ func (st *station) once(ctx context.Context) error {
 		st.skipped += r.Skipped()
 		st.mu.Unlock()
 	}()
+	for {
+		again, err := st.pipeline(ctx, r)
+		if !again {
+			return errors.Join(err, r.Close())
+		}
+		r.Restart()
+	}
+}
+
+// pipeline runs the pipeline over what the relay has, until it ends or pictures
+// have to be encoded that are not decoded at their size yet: then again is true.
+func (st *station) pipeline(ctx context.Context, r *relay.Relay) (again bool, err error) {
+	soft, stop := context.WithCancel(ctx)
+	defer stop()
+	st.mu.Lock()
+	st.tapped, st.retap = st.encodes(), stop
+	tap := &seehear.Tap{Sound: viewedSound}
+	if st.tapped {
+		tap.Size = viewedSize
+	}
+	st.mu.Unlock()
+	var made *rtc.Transcoder
+	defer func() {
+		if made != nil {
+			made.Close()
+		}
+	}()
 	_, err = seehear.Run(context.WithoutCancel(ctx), seehear.Pipeline{
 		Source: ingest.Redact(st.conf.URL),
 		Open: func(_ context.Context, out decode.Outputs) (*decode.Reader, error) {
 			dec, err := ffmpeg.New(r.Streams(), out, ffmpeg.Options{LowDelay: true, Threads: 1})
 			if err != nil {
-				return nil, errors.Join(err, r.Close())
+				return nil, err
 			}
-			return decode.NewReader(r, dec), nil
+			made = st.transcoder(slices.Index(out.Sizes, tap.Size), slices.Index(out.Sounds, tap.Sound))
+			tap.Unit = made.Unit
+			return decode.NewReader(borrowed{r}, dec), nil
 		},
 		Families: st.net.families,
 		Sinks:    st.sinks(),
@@ -166,10 +194,17 @@ func (st *station) once(ctx context.Context) error {
 		Fair:     st.fair,
 		Monitor:  st.mon,
 		Align:    align.Options{MaxLag: st.cmd.MaxLag},
-		Soft:     ctx.Done(),
+		Tap:      tap,
+		Soft:     soft.Done(),
 	})
-	return err
+	return err == nil && ctx.Err() == nil && soft.Err() != nil, err
 }
+
+// borrowed is a relay that its reader does not close.
+type borrowed struct{ *relay.Relay }
+
+// Close does nothing.
+func (borrowed) Close() error { return nil }
 
 func (st *station) sinks() []sinks.Sink {
 	list := []sinks.Sink{st.out}
@@ -246,11 +281,13 @@ func (st *station) packet(p *ingest.Packet) {
 
 // media tells viewers what the tracks carry.
 func (st *station) media() {
-	if st.out == nil {
-		return // the feed is being made
-	}
 	m := st.feed.Media()
 	st.out.Media(hub.Media{Video: string(m.Video), Audio: string(m.Audio), Transcoded: m.Transcoded, Note: m.Note})
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.retap != nil && !st.tapped && st.encodes() {
+		st.retap()
+	}
 }
 
 // phase takes a state of ingest/live.
