@@ -327,7 +327,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 	}
 	run(t, ctx, chromedp.Navigate(p.URL))
 	shows("no token", "#ask", "asks for a token")
-	run(t, ctx, chromedp.Navigate(p.URL+"/#token=wrong"), chromedp.Reload())
+	run(t, ctx, chromedp.Navigate("about:blank"), chromedp.Navigate(p.URL+"/#token=wrong"))
 	shows("a wrong token", "#ask", "asks for a token")
 	run(t, ctx, chromedp.SendKeys(chromedp.CSS("#token"), "secret\r"))
 	until(t, ctx, "a picture", `document.querySelector(".view.moving")`)
@@ -347,6 +347,10 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 	})()`))
 	shows("overlays are approximate", ".badge", "approximate")
 	until(t, ctx, "running", `!document.querySelector(".state").checkVisibility()`)
+
+	p.blind.Store(true)
+	shows("no picture", ".badge", "No picture comes from the server")
+	p.blind.Store(false)
 
 	p.drop()
 	p.refuse.Store(true)

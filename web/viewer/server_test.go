@@ -78,6 +78,7 @@ type peer struct {
 	noChannel atomic.Bool
 	refuse    atomic.Bool
 	deaf      atomic.Bool  // No way leads to it.
+	blind     atomic.Bool  // It sends no picture.
 	state     atomic.Value // string; of every source
 
 	started time.Time
@@ -452,7 +453,9 @@ func (p *peer) answer(pc *webrtc.PeerConnection, name, offer string) (string, fu
 					write(video, picture, c.frames[k%len(c.frames)], rtpOf(k))
 				}
 			}
-			write(video, picture, c.frames[n%len(c.frames)], rtpOf(n))
+			if !p.blind.Load() {
+				write(video, picture, c.frames[n%len(c.frames)], rtpOf(n))
+			}
 			for ; spoken < n*2 && len(c.sound) > 0; spoken++ {
 				write(sound, tone, c.sound[spoken%len(c.sound)], uint32(spoken)*960)
 			}

@@ -6,7 +6,7 @@ import { sleep } from "./live.js";
 import { result } from "./protocol.js";
 
 /**
- * @typedef {{name: string, codecs: string}} Init
+ * @typedef {{name: string, codecs: string, rotation: number}} Init
  * @typedef {{name: string, init: string, t: number, dur: number, start: number}} Segment
  * @typedef {{inits: Init[], segments: Segment[]}} Index
  */
@@ -17,7 +17,8 @@ const AHEAD = 12, BEHIND = 30;
 /** Checks an index; what cannot be used is left out. @param {any} o @returns {Index} */
 export function index(o) {
   const name = (/** @type {unknown} */ v) => typeof v === "string" && /^[A-Za-z0-9_-]+\.(mp4|m4s)$/.test(v);
-  const inits = (Array.isArray(o?.inits) ? o.inits : []).filter((/** @type {any} */ i) => name(i?.name) && typeof i.codecs === "string");
+  const inits = (Array.isArray(o?.inits) ? o.inits : []).filter((/** @type {any} */ i) => name(i?.name) && typeof i.codecs === "string")
+    .map((/** @type {any} */ i) => ({ name: i.name, codecs: i.codecs, rotation: [90, 180, 270].includes(i.rotation) ? i.rotation : 0 }));
   const known = new Set(inits.map((/** @type {Init} */ i) => i.name));
   const segments = (Array.isArray(o?.segments) ? o.segments : [])
     .filter((/** @type {any} */ s) => name(s?.name) && known.has(s.init) && Number.isFinite(s.t) && s.dur > 0 && Number.isFinite(s.start))
@@ -67,6 +68,12 @@ export class Replay {
     this.#from = from;
   }
 
+  /** How many degrees clockwise the picture of t must be turned. @param {number} t */
+  rotation(t) {
+    const s = this.#index.segments[pick(this.#index.segments, t)];
+    return this.#index.inits.find((i) => i.name === s?.init)?.rotation ?? 0;
+  }
+
   close() {
     this.#stop.abort();
     this.#video.pause();
@@ -80,6 +87,7 @@ export class Replay {
   async run(onEdge) {
     const signal = this.#stop.signal, v = this.#video;
     await this.#refresh(signal);
+    if (!this.#index.segments.length) throw new Error("nothing is kept yet");
     const at = pick(this.#index.segments, this.#from);
     if (at < 0) return onEdge();
     const Source = window.MediaSource ?? /** @type {any} */ (window).ManagedMediaSource;

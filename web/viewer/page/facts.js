@@ -59,7 +59,7 @@ export class Facts {
     this.#set(l, "too late for their frame", String(late), late > 0 && late > exact);
     this.#set(l, "whose frame was not shown", String(skipped));
     this.#set(l, "results this page missed", String(live.lost), live.lost > 0);
-    for (const [stage_, n] of s?.drops ?? []) this.#set(l, `${stage_} dropped`, String(n), n > 0);
+    for (const [stage_, n] of s?.drops ?? []) this.#set(l, `dropped: ${stage_}`, String(n), n > 0);
     this.#set(l, "packets lost on the way", stats.packets ? `${stats.lost} of ${stats.packets}` : "–", stats.lost > 0);
     this.#set(l, "source lost and found", s ? `${s.reconnects} times` : "–");
 

@@ -37,7 +37,10 @@ export class Live {
   /** @type {Whep | null} */
   #whep = null;
   #heard = 0;
-  #frames = -1;
+  #packets = -1;
+  #video = 0;
+  /** Packets of the picture come in. */
+  receives = false;
   /** How results come: "" while they do not. */
   transport = "";
   /** Results that were left out since this viewer did not keep up. */
@@ -141,6 +144,9 @@ export class Live {
     };
     try {
       this.#hooks.onOpen();
+      this.#packets = -1;
+      this.#video = 0;
+      this.receives = false;
       if (this.reconnects < 0) this.#say({ phase: "connecting", title: "Connecting", cause: "" });
       this.#heard = performance.now();
       timers.push(setTimeout(() => fail(new IceError("no way to the server was found in time")), ICE));
@@ -229,7 +235,7 @@ export class Live {
     while (!signal.aborted) {
       await sleep(500, signal);
       if (signal.aborted) return;
-      await this.#countFrames();
+      await this.#countPackets();
       const silent = performance.now() - this.#heard;
       if (silent < SILENCE) continue;
       const mine = (await sources()).find((s) => s.name === this.#name);
@@ -240,14 +246,20 @@ export class Live {
     }
   }
 
-  /** Frames that arrive are a sign of life, shown or not. */
-  async #countFrames() {
+  /** Packets are a sign of life, frames shown or not. */
+  async #countPackets() {
     const pc = this.pc;
     if (!pc) return;
-    let n = 0;
-    for (const s of (await pc.getStats()).values()) if (s.type === "inbound-rtp") n += s.packetsReceived ?? 0;
-    if (n > this.#frames) this.#heard = performance.now();
-    this.#frames = n;
+    let n = 0, video = 0;
+    for (const s of (await pc.getStats()).values()) {
+      if (s.type !== "inbound-rtp") continue;
+      n += s.packetsReceived ?? 0;
+      if (s.kind === "video") video += s.packetsReceived ?? 0;
+    }
+    this.receives = video > this.#video;
+    this.#video = video;
+    if (n > this.#packets) this.#heard = performance.now();
+    this.#packets = n;
   }
 }
 

@@ -194,6 +194,7 @@ export class SourcePage {
     this.#view.hide(true);
     this.#view.el.append(stage.el);
     const player = new Replay(stage.video, this.#source.name, to);
+    stage.turn = (at) => player.rotation(at);
     const r = (this.#replay = { stage, player, from: to, results: to - 3, stop: new AbortController() });
     this.#results(r);
     player.run(() => { if (this.#replay === r) this.live(); }).catch((e) => {

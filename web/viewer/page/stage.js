@@ -37,6 +37,9 @@ export class Stage {
   near = 0;
   /** Source time is the video's own: a recording is played. */
   replay = false;
+  /** Degrees by which a recording's picture of a time must be turned clockwise. @type {(t: number) => number} */
+  turn = () => 0;
+  #turned = 0;
   /** The browser does not say which frame it shows. */
   approximate = false;
   showHeat = true;
@@ -173,8 +176,10 @@ export class Stage {
     }
     this.approximate = !this.replay && rtpTimestamp === undefined;
     this.rtp = rtp ?? null;
-    if (this.replay) this.t = this.near = mediaTime;
-    else if (rtp !== undefined) this.t = this.near = timeOf(rtp, this.#base, this.near);
+    if (this.replay) {
+      this.t = this.near = mediaTime;
+      this.#turned = this.turn(mediaTime);
+    } else if (rtp !== undefined) this.t = this.near = timeOf(rtp, this.#base, this.near);
     this.frames++;
     this.#countRate();
     this.#draw(picture);
@@ -223,7 +228,7 @@ export class Stage {
   #draw(picture) {
     const c = this.canvas, g = this.size() && c.getContext("2d");
     if (!g) return;
-    g.drawImage(picture, 0, 0, c.width, c.height);
+    upright(g, picture, c.width, c.height, this.#turned);
     /** @type {Drawn["heat"]} */
     const heat = [];
     this.#held.clear();
@@ -251,13 +256,24 @@ export class Stage {
     if (!v.videoWidth) return false;
     const seen = Math.max(c.clientWidth, 160) * Math.min(2, devicePixelRatio || 1);
     const w = Math.round(Math.min(1920, Math.max(seen, Math.min(v.videoWidth, 640))) / 2) * 2;
-    const h = Math.round((w * v.videoHeight) / v.videoWidth);
+    const h = Math.round(w / this.#aspect);
     if (c.width !== w || c.height !== h) {
       c.width = w;
       c.height = h;
-      this.el.style.setProperty("--aspect", String(v.videoWidth / v.videoHeight));
+      this.el.style.setProperty("--aspect", String(this.#aspect));
     }
     return true;
+  }
+
+  /** Of the picture as it is shown. */
+  get #aspect() {
+    const a = this.video.videoWidth / this.video.videoHeight;
+    return this.#turned % 180 ? 1 / a : a;
+  }
+
+  /** The picture now, small. @param {HTMLCanvasElement} [on] */
+  #small(on) {
+    return small((g, w, h) => upright(g, this.video, w, h, this.#turned), this.#aspect, on);
   }
 
   /** @param {number} rtp */
@@ -267,7 +283,7 @@ export class Stage {
     if (last && diff(rtp, last.rtp) < 0) this.#stills = [];
     // The oldest is drawn over: canvases are not left to the collector four times a second.
     const old = this.#stills.length >= STILL.keep ? this.#stills.shift() : null;
-    this.#stills.push({ rtp, picture: small(this.video, this.video.videoWidth, this.video.videoHeight, old?.picture) });
+    this.#stills.push({ rtp, picture: this.#small(old?.picture) });
   }
 
   /**
@@ -278,23 +294,42 @@ export class Stage {
   still(t) {
     if (this.rtp === null || !this.video.videoWidth) return null;
     const want = rtpOf(this.#base, t), off = (/** @type {number} */ rtp) => Math.abs(diff(rtp, want));
-    if (off(this.rtp) < 0.06 * RATE) return small(this.video, this.video.videoWidth, this.video.videoHeight);
+    if (off(this.rtp) < 0.06 * RATE) return this.#small();
     const near = this.#stills.reduce((a, b) => (a && off(a.rtp) <= off(b.rtp) ? a : b), /** @type {{rtp: number, picture: HTMLCanvasElement} | null} */ (null));
-    return near && off(near.rtp) < 0.34 * RATE ? small(near.picture, near.picture.width, near.picture.height) : null;
+    if (!near || off(near.rtp) >= 0.34 * RATE) return null;
+    const p = near.picture;
+    return small((g, w, h) => g.drawImage(p, 0, 0, w, h), p.width / p.height);
   }
 }
 
 /**
- * A picture drawn small.
- * @param {CanvasImageSource} from @param {number} w @param {number} h
+ * A small picture.
+ * @param {(g: CanvasRenderingContext2D, w: number, h: number) => void} draw
+ * @param {number} aspect
  * @param {HTMLCanvasElement} [on] a canvas that is free
  */
-function small(from, w, h, on = el("canvas")) {
-  const tall = Math.max(1, Math.round((STILL.width * h) / w));
+function small(draw, aspect, on = el("canvas")) {
+  const tall = Math.max(1, Math.round(STILL.width / aspect));
   if (on.width !== STILL.width || on.height !== tall) {
     on.width = STILL.width;
     on.height = tall;
   }
-  on.getContext("2d")?.drawImage(from, 0, 0, on.width, on.height);
+  const g = on.getContext("2d");
+  if (g) draw(g, on.width, on.height);
   return on;
+}
+
+/**
+ * Draws a picture that must be turned so that it fills w by h.
+ * @param {CanvasRenderingContext2D} g @param {CanvasImageSource} picture
+ * @param {number} w @param {number} h @param {number} degrees clockwise
+ */
+function upright(g, picture, w, h, degrees) {
+  if (!degrees) return g.drawImage(picture, 0, 0, w, h);
+  const [across, down] = degrees % 180 ? [h, w] : [w, h];
+  g.save();
+  g.translate(w / 2, h / 2);
+  g.rotate((degrees * Math.PI) / 180);
+  g.drawImage(picture, -across / 2, -down / 2, across, down);
+  g.restore();
 }

@@ -7,6 +7,9 @@ import { Stage } from "./stage.js";
 import { Store } from "./state.js";
 import { button, el, setText } from "./ui.js";
 
+/** Milliseconds without a frame, while the source runs, before the page says so. */
+const PATIENCE = 5000;
+
 export class View {
   el = el("div", "view");
   stage = new Stage();
@@ -62,6 +65,7 @@ export class View {
   }
 
   close() {
+    clearInterval(this.#watch);
     this.live.close();
     this.stage.close();
     this.el.remove();
@@ -76,8 +80,24 @@ export class View {
     this.#offerSound();
   }
 
+  /** A picture that should come and does not: said once a second, as long as it is so. */
+  #missing() {
+    if (this.live.condition.phase !== "playing" || this.#hidden || this.stage.video.paused || this.store.media?.video === "") {
+      this.#lastFrame = performance.now();
+      return;
+    }
+    if (performance.now() - this.#lastFrame < PATIENCE || document.hidden) return;
+    this.#badge.hidden = false;
+    const note = this.store.media?.note;
+    setText(this.#badge, (this.live.receives ? "The picture comes, but this browser shows none of it" : "No picture comes from the server") + (note ? `: ${note}` : ""));
+  }
+
+  #lastFrame = performance.now();
+  #watch = setInterval(() => this.#missing(), 1000);
+
   /** What must be known of the overlays. */
   #caution() {
+    this.#lastFrame = performance.now();
     const { exact, late } = this.stage.counts, tooLate = late > 20 && exact < late / 4;
     this.#badge.hidden = this.#hidden || !(this.stage.approximate || tooLate);
     if (this.#badge.hidden) return;

@@ -99,10 +99,11 @@ test("a source whose time starts over is another run", () => {
 });
 
 test("an index of recordings: what cannot be used is left out", () => {
-  const inits = [{ name: "init-0.mp4", codecs: "avc1.42c01f" }, { name: "../x.mp4", codecs: "a" }];
+  const inits = [{ name: "init-0.mp4", codecs: "avc1.42c01f", rotation: 90 }, { name: "../x.mp4", codecs: "a" }];
   const seg = { name: "1.m4s", init: "init-0.mp4", t: 10, dur: 2, start: 4 };
   const got = index({ inits, segments: [{ ...seg, name: "2.m4s", t: 12 }, seg, { ...seg, name: "a/b.m4s" }, { ...seg, init: "other.mp4" }, { ...seg, t: "1" }, { ...seg, dur: 0 }, null] });
   assert.deepEqual(got.segments.map((s) => s.name), ["1.m4s", "2.m4s"]);
+  assert.deepEqual(got.inits, [{ name: "init-0.mp4", codecs: "avc1.42c01f", rotation: 90 }]);
   assert.deepEqual(index(null), { inits: [], segments: [] });
   assert.deepEqual([0, 10, 11.9, 12, 13.9, 14].map((t) => pick(got.segments, t)), [0, 0, 0, 1, 1, -1]);
 });
