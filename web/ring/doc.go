@@ -22,7 +22,7 @@
 // # Time
 //
 // Note [Timeline]. The MP4 timeline is the source's clock, plus one second so
-// that decoding times in front of zero can be said, whatever the Seg. A segment is what was presented from its first keyframe up to the
-// next segment's, of the Seg that it names. Sound that arrives after its segment
-// was cut is in the next.
+// that decoding times in front of zero can be said, whatever the Seg. A segment
+// is what was presented from its first keyframe up to the next segment's, of the
+// Seg that it names; it waits a moment for sound that arrives behind its pictures.
 package ring

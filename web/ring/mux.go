@@ -2,12 +2,7 @@ package ring
 
 import (
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
-	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
-	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
 
 	"github.com/seehear/seehear/ingest"
 )
@@ -20,43 +15,18 @@ const (
 	shortest   = 2 * time.Second // from keyframe to keyframe, if they are closer
 	maxPending = 64 << 20        // bytes that wait for a keyframe
 	hole       = 5 * time.Second // a longer step in decoding time begins a segment, as does sound that runs on without pictures
+	patience   = time.Second     // of a segment that waits for its last sound
 )
-
-// piece is one segment to be written, with the init segment that it needs.
-type piece struct {
-	init          []byte
-	codecs        string
-	width, height int
-	rotation      int
-	data          []byte
-	at, dur       time.Duration
-	seg           uint32
-}
-
-// sample is one packet, converted.
-type sample struct {
-	dts, pts, dur time.Duration
-	key           bool
-	data          []byte
-}
 
 // track is one stream.
 type track struct {
-	stream  ingest.Stream
-	coder   coder // of the next packet; nil if its codec is not kept
-	conf    conf  // of samples
-	samples []sample
-	// Sound whose configuration is another than conf waits for the next segment.
+	stream ingest.Stream
+	coder  coder // of the next packet; nil if its codec is not kept
+	lane         // of the segment in the making
+	// Sound whose configuration is another than the lane's waits for the next
+	// segment.
 	fresh bool
 	later []sample
-}
-
-// conf is what an init segment says of a track.
-type conf struct {
-	codec                   codecs.Codec // nil if it is not known
-	name                    string
-	rate                    int64 // ticks a second
-	width, height, rotation int
 }
 
 func (t *track) setStream(s *ingest.Stream) { t.stream, t.coder = *s, newCoder(s) }
@@ -84,16 +54,17 @@ func (t *track) configure() {
 
 // muxer cuts packets into segments. It is pure: no files, no clock.
 type muxer struct {
-	emit  func(*piece) error
+	emit  func(*segment) error
 	video *track // nil if there is none
 	audio *track // nil if there is none, or none that can be kept
 
 	seg     uint32
-	pending int // bytes
-	waiting bool
+	first   time.Duration // when the segment in the making begins
+	pending int           // its bytes
+	waiting bool          // for a keyframe
+	closing *segment      // the one before, which waits for its last sound
 	number  uint32
 	dropped uint64 // packets that could not be kept
-	first   time.Duration
 }
 
 // setStreams begins anew with the first video and the first sound.
@@ -136,9 +107,10 @@ func (m *muxer) push(p *ingest.Packet) error {
 	if t.coder == nil || m.video != nil && m.video.coder == nil {
 		m.dropped++
 		if changed {
-			if cerr := m.change(t); err == nil {
-				err = cerr
+			if ferr := m.flush(); err == nil {
+				err = ferr
 			}
+			t.configure()
 		}
 		return err
 	}
@@ -148,17 +120,18 @@ func (m *muxer) push(p *ingest.Packet) error {
 	return err
 }
 
-// change ends what t had pending of another configuration: pictures at once, sound
-// with the next picture that can begin a segment.
-func (m *muxer) change(t *track) error {
+// change ends what t had pending of another configuration than that of s: pictures
+// at once, sound with the next picture that can begin a segment.
+func (m *muxer) change(t *track, s *sample) (err error) {
 	if t == m.audio && m.video != nil && len(m.video.samples) > 0 {
-		if t.fresh {
-			t.later = t.later[:0] // changed twice within a segment
-		}
-		t.fresh = true
+		t.fresh, t.later = true, t.later[:0]
 		return nil
 	}
-	err := m.flush()
+	if t == m.video && s.key && len(t.samples) > 0 && !m.steps(s) {
+		err = m.cut(s)
+	} else {
+		err = m.flush()
+	}
 	t.configure()
 	return err
 }
@@ -185,11 +158,21 @@ func (m *muxer) add(t *track, p *ingest.Packet, changed bool) error {
 	}
 	s.data = data
 	if changed || inBand {
-		if cerr := m.change(t); err == nil {
+		if cerr := m.change(t, &s); err == nil {
 			err = cerr
 		}
 	} else if t.conf.codec == nil && !t.fresh {
 		t.configure()
+	}
+	switch {
+	case m.closing != nil && (!video && (t.fresh || s.pts >= m.closing.end) || s.dts > m.closing.end+patience):
+		heard := ingest.NoTime
+		if !video {
+			heard = s.dts
+		}
+		if ferr := m.finish(heard); err == nil {
+			err = ferr
+		}
 	}
 	switch {
 	case video && err != nil, t == m.leading() && m.steps(&s), !video && m.alone(&s):
@@ -198,6 +181,10 @@ func (m *muxer) add(t *track, p *ingest.Packet, changed bool) error {
 		}
 	}
 	if data == nil || video && m.waiting && !s.key {
+		return err
+	}
+	if !video && m.closing != nil {
+		m.closing.audio.add(s)
 		return err
 	}
 	if t == m.leading() {
@@ -209,16 +196,13 @@ func (m *muxer) add(t *track, p *ingest.Packet, changed bool) error {
 		m.pending -= len(t.samples[0].data)
 		t.samples = append(t.samples[:0], t.samples[1:]...)
 	}
-	list := &t.samples
 	if t.fresh {
-		list = &t.later
+		t.later = add(t.later, s)
+	} else {
+		t.lane.add(s)
 	}
-	if n := len(*list); n > 0 && s.dts <= (*list)[n-1].dts {
-		s.dts = (*list)[n-1].dts + 50*time.Microsecond // decoding goes on
-	}
-	*list = append(*list, s)
 	if m.pending += len(data); m.pending > maxPending {
-		m.clear()
+		m.take(nil)
 		m.waiting = true
 		m.dropped++
 		return fmt.Errorf("%s at %v: no keyframe within %d bytes", t.stream.Codec, s.pts, maxPending)
@@ -272,102 +256,91 @@ func (m *muxer) leading() *track {
 // next keyframe.
 func (m *muxer) flush() error {
 	m.waiting = true
-	if m.leading() == nil || len(m.leading().samples) == 0 {
-		m.clear()
-		return nil
+	err := m.finish(ingest.NoTime)
+	if m.leading() == nil {
+		return err
 	}
-	return m.cut(nil)
-}
-
-func (m *muxer) clear() {
-	for _, t := range []*track{m.video, m.audio} {
-		if t != nil {
-			clear(t.samples)
-			t.samples = t.samples[:0]
+	if seg := m.take(nil); len(seg.leading().samples) > 0 {
+		m.closing = seg
+		if ferr := m.finish(ingest.NoTime); err == nil {
+			err = ferr
 		}
 	}
-	m.pending = 0
-	if a := m.audio; a != nil && a.fresh {
-		a.samples, a.later, a.fresh = a.later, a.samples, false
-		a.configure()
-		for i := range a.samples {
-			m.pending += len(a.samples[i].data)
-		}
-	}
+	return err
 }
 
-// cut emits what is pending, up to next, the sample of the leading stream with
-// which the following segment begins; nil if that is not known. Sound that is
-// presented from then on stays.
+// cut ends the segment in front of next, of the leading stream. It is finished
+// once its last sound is there.
 func (m *muxer) cut(next *sample) error {
-	lead := m.leading()
-	end := lead.samples[0].pts
-	for i := range lead.samples {
-		s := &lead.samples[i]
-		end = max(end, s.pts+nominal(lead, i))
+	err := m.finish(ingest.NoTime)
+	m.closing = m.take(next)
+	heard := ingest.NoTime
+	switch a := m.audio; {
+	case len(m.closing.audio.samples) == 0 || m.video == nil:
+	case len(a.samples) > 0:
+		heard = a.samples[0].dts
+	default:
+		return err
 	}
-	nextDTS := ingest.NoTime
+	if ferr := m.finish(heard); err == nil {
+		err = ferr
+	}
+	return err
+}
+
+// take takes the segment in the making up to next, out of the tracks; nil if it is
+// not known what follows. Sound that is presented later stays.
+func (m *muxer) take(next *sample) *segment {
+	seg := &segment{seg: m.seg, first: m.first, pictures: m.video != nil, next: ingest.NoTime}
+	if v := m.video; v != nil {
+		seg.video, v.samples = v.lane, nil
+	}
+	a := m.audio
+	if a != nil {
+		seg.audio, a.samples = a.lane, nil
+	}
 	if next != nil {
-		end, nextDTS = next.pts, next.dts
-	}
-	m.number++
-	part := fmp4.Part{SequenceNumber: m.number}
-	var rest []sample
-	if a := m.audio; a != nil && a != lead {
-		n := len(a.samples)
-		if next != nil {
-			for n > 0 && a.samples[n-1].pts >= end {
+		seg.end, seg.next = next.pts, next.dts
+		if l := seg.audio.samples; m.video != nil && len(l) > 0 {
+			n := len(l)
+			for n > 0 && l[n-1].pts >= seg.end {
 				n--
 			}
+			seg.audio.samples = l[:n:n]
+			a.samples = append(a.samples, l[n:]...)
 		}
-		rest = append(rest, a.samples[n:]...)
-		a.samples = a.samples[:n]
+	} else {
+		seg.end = seg.leading().end()
 	}
-	init, names := fmp4.Init{}, []string{}
-	out := &piece{at: m.first, dur: max(end-m.first, 0), seg: m.seg}
-	for i, t := range []*track{m.video, m.audio} {
-		if t == nil || t.conf.codec == nil {
-			continue
-		}
-		init.Tracks = append(init.Tracks, &fmp4.InitTrack{ID: i + 1, TimeScale: uint32(t.conf.rate), Codec: t.conf.codec})
-		names = append(names, t.conf.name)
-		if t == m.video {
-			out.width, out.height, out.rotation = t.conf.width, t.conf.height, t.conf.rotation
-		}
-		following := ingest.NoTime
-		if t == lead {
-			following = nextDTS
-		} else if len(rest) > 0 {
-			following = rest[0].dts
-		}
-		if pt := t.part(i+1, following); pt != nil {
-			part.Tracks = append(part.Tracks, pt)
-		}
+	m.pending = 0
+	if a == nil {
+		return seg
 	}
-	usable := len(init.Tracks) > 0 && (m.video == nil || init.Tracks[0].Codec.IsVideo())
-	var buf, head seekablebuffer.Buffer
-	err := init.Marshal(&head)
-	if err == nil && usable {
-		err = part.Marshal(&buf)
+	if a.fresh { // what is left of the old configuration has no place
+		a.samples, a.later, a.fresh = a.later, nil, false
+		a.configure()
 	}
-	changed := m.audio != nil && m.audio.fresh
-	m.clear()
-	if !changed { // what was left of the old configuration has no place
-		for _, s := range rest {
-			m.audio.samples = append(m.audio.samples, s)
-			m.pending += len(s.data)
-		}
+	for i := range a.samples {
+		m.pending += len(a.samples[i].data)
 	}
-	if err != nil {
-		m.dropped++
-		return fmt.Errorf("mp4 at %v: %w", out.at, err)
+	return seg
+}
+
+// finish emits the segment that is closing. heard is the decoding time of the
+// sound behind it, if that is known.
+func (m *muxer) finish(heard time.Duration) error {
+	seg := m.closing
+	if seg == nil {
+		return nil
 	}
-	if !usable {
-		m.dropped++
-		return nil // the configuration has not come yet
+	m.closing = nil
+	m.number++
+	seg.number, seg.heard = m.number, heard
+	if seg.leading().codec == nil {
+		m.dropped += uint64(len(seg.leading().samples)) // no configuration has come
+		return nil
 	}
-	out.init, out.data, out.codecs = head.Bytes(), buf.Bytes(), strings.Join(names, ",")
-	return m.emit(out)
+	return m.emit(seg)
 }
 
 // decoding guesses when s, which does not say so, is decoded: one frame behind the
@@ -375,50 +348,7 @@ func (m *muxer) cut(next *sample) error {
 // container leaves out the first times of a stream with B frames.
 func (t *track) decoding(s *sample) time.Duration {
 	if n := len(t.samples); n > 0 {
-		return min(s.pts, t.samples[n-1].dts+nominal(t, n-1))
+		return min(s.pts, t.samples[n-1].dts+t.nominal(n-1))
 	}
 	return max(s.pts-time.Duration(t.stream.Reorder)*s.dur, min(s.pts, -lead))
-}
-
-// nominal is how long sample i is shown, as far as is known without the next.
-func nominal(t *track, i int) time.Duration {
-	if d := t.samples[i].dur; d > 0 {
-		return d
-	}
-	if i > 0 {
-		return t.samples[i].dts - t.samples[i-1].dts
-	}
-	return 0
-}
-
-// part makes the samples of a track, nil for none. next is the decoding time of
-// the sample behind them.
-func (t *track) part(id int, next time.Duration) *fmp4.PartTrack {
-	if len(t.samples) == 0 {
-		return nil
-	}
-	at := func(d time.Duration) int64 { return ticks(d+lead, t.conf.rate) }
-	pt := &fmp4.PartTrack{ID: id, BaseTime: uint64(at(t.samples[0].dts)), Samples: make([]*fmp4.Sample, len(t.samples))}
-	for i := range t.samples {
-		s := &t.samples[i]
-		end := s.dts + nominal(t, i)
-		if i+1 < len(t.samples) {
-			end = t.samples[i+1].dts
-		} else if next != ingest.NoTime && next > s.dts {
-			end = next
-		}
-		pt.Samples[i] = &fmp4.Sample{
-			Duration:        uint32(max(at(end)-at(s.dts), 0)),
-			PTSOffset:       int32(at(s.pts) - at(s.dts)),
-			IsNonSyncSample: !s.key && t.stream.Kind == ingest.Video,
-			Payload:         s.data,
-		}
-	}
-	return pt
-}
-
-// ticks is floor(d * rate) for d in seconds, which is not negative.
-func ticks(d time.Duration, rate int64) int64 {
-	whole, rest := int64(d/time.Second), int64(d%time.Second)
-	return whole*rate + rest*rate/int64(time.Second)
 }

@@ -49,9 +49,10 @@ func packets(t testing.TB, clip mediatest.Clip) ([]ingest.Stream, []ingest.Packe
 func mux(t testing.TB, streams []ingest.Stream, list []ingest.Packet) []*piece {
 	t.Helper()
 	var out []*piece
-	m := muxer{waiting: true, emit: func(p *piece) error {
+	m := muxer{waiting: true, emit: func(s *segment) error {
+		p, err := s.piece()
 		out = append(out, p)
-		return nil
+		return err
 	}}
 	if err := m.setStreams(streams); err != nil {
 		t.Fatal(err)
@@ -302,9 +303,9 @@ func picture(at time.Duration, seg uint32, key bool, number int) ingest.Packet {
 // not overlap, and no packet behind a keyframe of its Seg is missing.
 func TestCuts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var out []*piece
-		m := muxer{waiting: true, emit: func(p *piece) error {
-			out = append(out, p)
+		var out []*segment
+		m := muxer{waiting: true, emit: func(s *segment) error {
+			out = append(out, s)
 			return nil
 		}}
 		if err := m.setStreams(testStreams()); err != nil {
@@ -314,7 +315,7 @@ func TestCuts(t *testing.T) {
 		var at time.Duration
 		seg, waiting, number := uint32(0), true, 0
 		last, heard := time.Duration(0), time.Duration(0)
-		for range rapid.IntRange(1, 150).Draw(t, "pictures") {
+		for range rapid.IntRange(1, 250).Draw(t, "pictures") {
 			switch rapid.IntRange(0, 40).Draw(t, "what") {
 			case 0:
 				seg++
@@ -362,33 +363,32 @@ func TestCuts(t *testing.T) {
 		}
 		var got []int
 		end := time.Duration(-1)
-		for i, p := range out {
-			if p.at < end {
-				t.Fatalf("segment %d at %v, the one before ends at %v", i, p.at, end)
+		for i, seg := range out {
+			if seg.first < end || seg.end < seg.first {
+				t.Fatalf("segment %d from %v to %v, the one before ends at %v", i, seg.first, seg.end, end)
 			}
-			end = p.at + p.dur
-			var parts fmp4.Parts
-			if err := parts.Unmarshal(p.data); err != nil || len(parts) != 1 {
-				t.Fatalf("segment %d: %d parts, %v", i, len(parts), err)
+			end = seg.end
+			if v := seg.video.samples; !v[0].key || v[0].pts != seg.first {
+				t.Fatalf("segment %d at %v begins with %+v", i, seg.first, v[0])
 			}
-			for _, tr := range parts[0].Tracks {
-				if tr.ID != 1 {
-					continue
-				}
-				if tr.Samples[0].IsNonSyncSample {
-					t.Fatalf("segment %d begins without a keyframe", i)
-				}
-				if tr.BaseTime != uint64(ticks(p.at+lead, 90000)) {
-					t.Fatalf("segment %d at %v begins at %d", i, p.at, tr.BaseTime)
-				}
-				for _, s := range tr.Samples {
-					nals, err := s.GetH264()
-					if err != nil {
-						t.Fatal(err)
+			for _, l := range []lane{seg.video, seg.audio} {
+				for k := 1; k < len(l.samples); k++ {
+					if l.samples[k].dts <= l.samples[k-1].dts {
+						t.Fatalf("segment %d: decoding falls from %v to %v", i, l.samples[k-1].dts, l.samples[k].dts)
 					}
-					n := nals[len(nals)-1]
-					got = append(got, int(n[1])<<8|int(n[2]))
 				}
+			}
+			for _, s := range seg.video.samples {
+				nal := s.data[len(s.data)-3:]
+				got = append(got, int(nal[0])<<8|int(nal[1]))
+			}
+			for _, s := range seg.audio.samples {
+				if seg.next != ingest.NoTime && s.pts >= end { // a jump ends both as they are
+					t.Fatalf("segment %d to %v has sound at %v", i, end, s.pts)
+				}
+			}
+			if h := seg.heard; h != ingest.NoTime && h < end {
+				t.Fatalf("segment %d to %v was finished with sound at %v", i, end, h)
 			}
 		}
 		if !slices.Equal(got, want) {
@@ -412,7 +412,11 @@ func FuzzMux(f *testing.F) {
 		if which%4 > 1 {
 			s.Kind = ingest.Audio
 		}
-		m := muxer{waiting: true, emit: func(p *piece) error {
+		m := muxer{waiting: true, emit: func(s *segment) error {
+			p, err := s.piece()
+			if err != nil {
+				return err
+			}
 			var init fmp4.Init
 			if err := init.Unmarshal(bytes.NewReader(p.init)); err != nil {
 				return nil // mediacommon writes configurations that it does not read
@@ -436,7 +440,10 @@ func FuzzMux(f *testing.F) {
 }
 
 func BenchmarkMux(b *testing.B) {
-	m := muxer{waiting: true, emit: func(*piece) error { return nil }}
+	m := muxer{waiting: true, emit: func(s *segment) error {
+		_, err := s.piece()
+		return err
+	}}
 	if err := m.setStreams(testStreams()); err != nil {
 		b.Fatal(err)
 	}

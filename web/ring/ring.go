@@ -147,8 +147,11 @@ func (r *Ring) note(err error) {
 }
 
 // write puts one segment on disk, and deletes what is too old or too much.
-func (r *Ring) write(p *piece) error {
-	err := r.store(p)
+func (r *Ring) write(seg *segment) error {
+	p, err := seg.piece()
+	if err == nil {
+		err = r.store(p)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.err

@@ -345,11 +345,11 @@ func TestSlowDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Streams(testStreams())
+	feed(t, r, 0, 5*time.Second)
 	// The writer stands still while it is held.
 	r.mu.Lock()
 	for i := range 5 * queued {
-		at := time.Duration(i) * 40 * time.Millisecond
+		at := 5*time.Second + time.Duration(i)*40*time.Millisecond
 		p := picture(at, 0, i%25 == 0, i)
 		r.Packet(&p)
 	}
