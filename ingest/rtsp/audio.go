@@ -40,6 +40,9 @@ func (t *track) audio(f format.Format) (bool, error) {
 		t.frames(one(dec.Decode), func(b []byte) int64 { return opus.PacketDuration2(b) })
 		return true, err
 	case *format.G711:
+		if f.ChannelCount <= 0 {
+			return false, nil
+		}
 		dec, err := f.CreateDecoder()
 		codec := "pcm_alaw"
 		if f.MULaw {
@@ -57,7 +60,7 @@ func (t *track) audio(f format.Format) (bool, error) {
 		return true, err
 	case *format.LPCM:
 		codec, ok := map[int]string{8: "pcm_u8", 16: "pcm_s16be", 24: "pcm_s24be"}[f.BitDepth]
-		if !ok {
+		if !ok || f.ChannelCount <= 0 {
 			return false, nil
 		}
 		dec, err := f.CreateDecoder()

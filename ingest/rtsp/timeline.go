@@ -88,6 +88,7 @@ type timeline struct {
 
 	seg  uint32
 	end  time.Duration // latest At presented, with its duration
+	from time.Duration // where the Seg began
 	zero time.Time     // arrival of the first packet
 
 	apart   time.Duration // bias of the follower less that of the master, as last believed
@@ -174,6 +175,15 @@ func (t *timeline) place(i int, ts uint32, arrived time.Time) (at ingest.Stamp, 
 		}
 		l.high = max(l.high, l.ticks)
 		l.arrived = arrived
+	}
+	slack := l.time(l.step)
+	if l.reorders {
+		slack += jumpReorder
+	}
+	if l.time(l.ticks)+l.bias < t.from-slack {
+		// The line was gone when the Seg began, and goes on from before.
+		l.high = l.ticks
+		t.open(arrived)
 	}
 	at = ingest.Stamp{At: l.time(l.ticks) + l.bias, Seg: t.seg}
 	t.first = true
@@ -299,6 +309,7 @@ func (t *timeline) open(now time.Time) {
 	for i := range t.lines {
 		t.lines[i].bias += move
 	}
+	t.from = t.end
 	if t.first {
 		t.seg++
 	} // else nothing was presented yet

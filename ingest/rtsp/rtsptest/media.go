@@ -153,6 +153,8 @@ func NewSender(s ingest.Stream, payload uint8, inBand bool) (*Sender, error) {
 		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode(p.Data) }}, err
 	case "aac":
 		return aacSender(s, payload)
+	case "aac_latm":
+		return latmSender(s, payload)
 	case "opus":
 		f := &format.Opus{PayloadTyp: payload, ChannelCount: s.Channels}
 		enc, err := f.CreateEncoder()
@@ -280,6 +282,26 @@ func aacSender(s ingest.Stream, payload uint8) (*Sender, error) {
 			aus = append(aus, a.AU)
 		}
 		return enc.Encode(aus)
+	}}, err
+}
+
+// latmSender sends AAC as LATM.
+func latmSender(s ingest.Stream, payload uint8) (*Sender, error) {
+	var c mpeg4audio.AudioSpecificConfig
+	if err := c.Unmarshal(s.Extra[:min(2, len(s.Extra))]); err != nil {
+		return nil, fmt.Errorf("rtsptest: configuration of AAC: %w", err)
+	}
+	mux := &mpeg4audio.StreamMuxConfig{Programs: []*mpeg4audio.StreamMuxConfigProgram{{
+		Layers: []*mpeg4audio.StreamMuxConfigLayer{{AudioSpecificConfig: &c, LatmBufferFullness: 255}},
+	}}}
+	f := &format.MPEG4AudioLATM{PayloadTyp: payload, ProfileLevelID: 1, StreamMuxConfig: mux}
+	enc, err := f.CreateEncoder()
+	return &Sender{f, s.SampleRate, func(p *ingest.Packet) ([]*rtp.Packet, error) {
+		b, err := mpeg4audio.AudioMuxElement{StreamMuxConfig: mux, Payloads: [][][][]byte{{{p.Data}}}}.Marshal()
+		if err != nil {
+			return nil, err
+		}
+		return enc.Encode(b)
 	}}, err
 }
 

@@ -75,6 +75,7 @@ type packetConn struct {
 
 	mu   sync.Mutex
 	held []byte
+	to   net.Addr // of what is held
 }
 
 func (c *packetConn) WriteTo(b []byte, to net.Addr) (int, error) {
@@ -87,12 +88,12 @@ func (c *packetConn) WriteTo(b []byte, to net.Addr) (int, error) {
 		c.n.lost.Add(1)
 		return len(b), nil
 	case c.held == nil && c.n.reorder > 0 && rand.Float64() < c.n.reorder:
-		c.held = slices.Clone(b)
+		c.held, c.to = slices.Clone(b), to
 		return len(b), nil
 	}
 	n, err := c.UDPConn.WriteTo(b, to)
 	if c.held != nil && err == nil {
-		_, err = c.UDPConn.WriteTo(c.held, to)
+		_, err = c.UDPConn.WriteTo(c.held, c.to)
 		c.held = nil
 	}
 	return n, err
