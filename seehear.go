@@ -110,6 +110,7 @@ func Run(ctx context.Context, p Pipeline) (sinks.Summary, error) {
 	if err != nil {
 		return account(ingest.Damage{}, decode.Stats{}, align.Stats{}, err), err
 	}
+	p.Align.Apart = reader.Live()
 	aligner, err := align.New(pl.outputs, reader.Streams(), pl.needs, p.Align)
 	if err != nil {
 		err = sinks.Join(fmt.Errorf("seehear: %w", err), reader.Close())
