@@ -78,8 +78,10 @@ func testResults(n int) []map[string]any {
 		}}})
 	}
 	if n%50 == 0 {
-		out = append(out, map[string]any{"kind": "caption", "model": "words", "caption": map[string]any{"text": evil, "logp": -2, "attention_w": 28, "attention_h": 28,
-			"words": []any{map[string]any{"text": evil, "p": 0.5, "attention": grid(0.5, 0.5, 0.1, 255)}}}})
+		out = append(out, map[string]any{"kind": "caption", "model": "words", "caption": map[string]any{
+			"text": evil, "logp": -2, "attention_w": 28, "attention_h": 28,
+			"words": []any{map[string]any{"text": evil, "p": 0.5, "attention": grid(0.5, 0.5, 0.1, 255)}},
+		}})
 	}
 	return out
 }
@@ -461,8 +463,14 @@ func lifelike(n int) []map[string]any {
 			label string
 			p     float64
 		}{
-			{"dog barking", 0.95 * wave(23, 0.1, 3)}, {"speech", 0.9 * wave(41, 0.5, 4)}, {"footsteps", 0.6 * wave(9, 0.3, 6)}, {"wind", 0.3 + 0.2*wave(60, 0, 1)},
-			{"car passing by", 0.85 * wave(53, 0.7, 12)}, {"bird song", 0.7 * wave(31, 0.9, 5)}, {"door", 0.9 * wave(67, 0.4, 40)}, {"rain", 0.08},
+			{"dog barking", 0.95 * wave(23, 0.1, 3)},
+			{"speech", 0.9 * wave(41, 0.5, 4)},
+			{"footsteps", 0.6 * wave(9, 0.3, 6)},
+			{"wind", 0.3 + 0.2*wave(60, 0, 1)},
+			{"car passing by", 0.85 * wave(53, 0.7, 12)},
+			{"bird song", 0.7 * wave(31, 0.9, 5)},
+			{"door", 0.9 * wave(67, 0.4, 40)},
+			{"rain", 0.08},
 		}
 		var events []any
 		for len(events) < 5 {
@@ -500,8 +508,10 @@ func lifelike(n int) []map[string]any {
 			}
 		}
 		if jpeg.Encode(&face, img, nil) == nil {
-			out = append(out, map[string]any{"kind": "face", "jpeg": base64.StdEncoding.EncodeToString(face.Bytes()),
-				"face": map[string]any{"w": 64, "h": 64, "voice": 2, "used": 6.0, "notice": "statistical illustration, not a likeness of anybody"}})
+			out = append(out, map[string]any{
+				"kind": "face", "jpeg": base64.StdEncoding.EncodeToString(face.Bytes()),
+				"face": map[string]any{"w": 64, "h": 64, "voice": 2, "used": 6.0, "notice": "statistical illustration, not a likeness of anybody"},
+			})
 		}
 	}
 	if n%500 == 0 {

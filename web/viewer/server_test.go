@@ -183,8 +183,10 @@ func writeJSON(w http.ResponseWriter, v any) {
 func (p *peer) result(n int) []map[string]any {
 	var out []map[string]any
 	for _, e := range p.results(n) {
-		m := map[string]any{"type": "result", "t": seconds(n), "rtp": rtpOf(n), "seg": 0, "lag": 0.31, "dur": 0.04,
-			"wall": p.started.Add(time.Duration(n-begin) * time.Second / fps).UTC().Format(time.RFC3339Nano)}
+		m := map[string]any{
+			"type": "result", "t": seconds(n), "rtp": rtpOf(n), "seg": 0, "lag": 0.31, "dur": 0.04,
+			"wall": p.started.Add(time.Duration(n-begin) * time.Second / fps).UTC().Format(time.RFC3339Nano),
+		}
 		maps.Copy(m, e)
 		out = append(out, m)
 	}
@@ -227,7 +229,7 @@ func (p *peer) history(w http.ResponseWriter, r *http.Request) {
 
 func (p *peer) ring(w http.ResponseWriter, r *http.Request) {
 	c, file := p.clips[r.PathValue("name")], r.PathValue("file")
-	var k int
+	var at int
 	switch {
 	case c == nil:
 		http.NotFound(w, r)
@@ -241,11 +243,11 @@ func (p *peer) ring(w http.ResponseWriter, r *http.Request) {
 	case file == "init-0.mp4":
 		_, _ = w.Write(c.init)
 	default:
-		if _, err := fmt.Sscanf(file, "%d.m4s", &k); err != nil {
+		if _, err := fmt.Sscanf(file, "%d.m4s", &at); err != nil {
 			http.NotFound(w, r)
 			return
 		}
-		_, _ = w.Write(c.parts[k/segment%len(c.parts)])
+		_, _ = w.Write(c.parts[at/segment%len(c.parts)])
 	}
 }
 
@@ -401,7 +403,7 @@ func (p *peer) answer(pc *webrtc.PeerConnection, name, offer string) (string, fu
 	if p.deaf.Load() {
 		offer = candidates.ReplaceAllString(offer, "")
 	}
-	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
+	if err = pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
 		return "", nil, err
 	}
 	answer, err := pc.CreateAnswer(nil)
@@ -409,7 +411,7 @@ func (p *peer) answer(pc *webrtc.PeerConnection, name, offer string) (string, fu
 		return "", nil, err
 	}
 	gathered := webrtc.GatheringCompletePromise(pc)
-	if err := pc.SetLocalDescription(answer); err != nil {
+	if err = pc.SetLocalDescription(answer); err != nil {
 		return "", nil, err
 	}
 	<-gathered
@@ -516,8 +518,8 @@ func newClip(t *testing.T, w, h, length int, stdin io.Reader, in ...string) *cli
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), ffmpeg, append([]string{"-v", "error", "-y"}, args...)...)
 		cmd.Stdin = stdin
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("ffmpeg: %v\n%s", err, out)
+		if out, e := cmd.CombinedOutput(); e != nil {
+			t.Fatalf("ffmpeg: %v\n%s", e, out)
 		}
 	}
 	run(stdin, append(in, "-t", strconv.Itoa(length), "-vf", fmt.Sprintf("scale=%d:%d,fps=%d,format=yuv420p", w, h, fps),

@@ -21,6 +21,8 @@ export class Lanes {
   #hint = el("p", "hint");
   #back = button("● Live", "Back to live (L)", () => this.#onLive(), "live-button");
   #zoom = 0;
+  /** To be drawn again at once. */
+  stale = true;
   #level = el("output");
   #tip = el("div", "tip");
   #scale = new Scale(0, 1, 1);
@@ -55,8 +57,15 @@ export class Lanes {
     c.addEventListener("pointerleave", () => { this.#tip.hidden = true; });
   }
 
+  /** How long a drawing lasts, milliseconds: until all has moved by half a pixel. */
+  get lasts() {
+    const s = this.#scale;
+    return Math.min(1000, Math.max(150, (500 * (s.to - s.from)) / s.width));
+  }
+
   /** @param {number} by steps to more time, or less */
   zoom(by) {
+    this.stale = true;
     const now = this.#zoom || fitting(this.#scale.to - this.#scale.from);
     this.#zoom = ZOOMS[Math.min(ZOOMS.length - 1, Math.max(0, ZOOMS.indexOf(now) + by))];
   }
@@ -75,6 +84,7 @@ export class Lanes {
 
   /** @param {Store} store @param {Where} where */
   draw(store, where) {
+    this.stale = false;
     this.#where = where;
     const first = Math.min(...Object.values(store.lists).map((l) => l[0]?.t ?? Infinity), where.ring?.from ?? Infinity, where.edge);
     const span = this.#zoom || fitting(where.edge - first);
@@ -195,7 +205,7 @@ export class Lanes {
       g.fillText(back ? `−${clockText(back)}` : "now", x, foot + 14);
     }
     g.textAlign = "left";
-    const x = Math.min(w - 1, Math.max(1, s.x(where.at)));
+    const x = Math.min(w - 4, Math.max(4, s.x(where.at)));
     g.fillStyle = where.live ? ink("bad") : ink("accent");
     g.fillRect(x - 1, 0, 2, foot);
     g.beginPath();

@@ -92,7 +92,9 @@ function drawNav() {
     }
     const link = /** @type {HTMLAnchorElement} */ (a), [dot, text] = /** @type {HTMLElement[]} */ ([...link.children]);
     link.href = s.name ? "#" + new URLSearchParams({ source: s.name }) : "#";
-    if ((open?.name ?? "") === s.name) link.setAttribute("aria-current", "page");
+    const current = (open?.name ?? "") === s.name;
+    if (current && !link.hasAttribute("aria-current")) link.scrollIntoView({ block: "nearest", inline: "center" });
+    if (current) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
     dot.dataset.state = s.state;
     dot.hidden = !s.name;

@@ -128,14 +128,14 @@ export class SourcePage {
   #tick() {
     this.#frame = requestAnimationFrame(() => this.#tick());
     const now = performance.now(), d = this.#drawn, store = this.#view.store;
-    if (now - d.panel >= 80) {
+    if (now - d.panel >= 95) {
       d.panel = now;
       const t = this.now;
       this.#panel.show(store, t, this.#when(t), (at) => this.stage.still(at));
       this.#strip.draw(store.lists.sound, t);
       this.#showPlace(t);
     }
-    if (now - d.lanes >= 400) {
+    if (this.#lanes.stale || now - d.lanes >= this.#lanes.lasts) {
       d.lanes = now;
       this.#lanes.draw(store, { edge: this.edge, at: this.now, live: !this.#replay, ring: this.#source.ring });
     }
@@ -193,6 +193,7 @@ export class SourcePage {
     this.#view.stage.video.muted = true;
     this.#view.hide(true);
     this.#view.el.append(stage.el);
+    this.#lanes.stale = true;
     const player = new Replay(stage.video, this.#source.name, to);
     stage.turn = (at) => player.rotation(at);
     const r = (this.#replay = { stage, player, from: to, results: to - 3, stop: new AbortController() });
@@ -222,6 +223,7 @@ export class SourcePage {
     const r = this.#replay;
     if (!r) return;
     this.#replay = null;
+    this.#lanes.stale = true;
     r.stop.abort();
     r.player.close();
     r.stage.close();

@@ -22,6 +22,8 @@ export class View {
   #sound = button("", "Sound on (M)", () => this.unmute(), "sound");
   #soundText = el("span");
   #blocked = false;
+  /** Sound was turned on or off by hand: it is offered no more. */
+  #chosen = false;
   #badge = el("p", "badge");
   /** Results before it were made before this viewer came. */
   #joined = Infinity;
@@ -111,13 +113,14 @@ export class View {
 
   /** Browsers hold sound back until a click or a key; some even the picture. */
   unmute() {
+    this.#chosen = true;
     this.stage.video.muted = false;
     return this.#start();
   }
 
   mute() {
+    this.#chosen = true;
     this.stage.video.muted = true;
-    this.#offerSound();
   }
 
   /** @returns {Promise<void>} */
@@ -129,6 +132,7 @@ export class View {
     } catch {
       if (!v.muted) {
         v.muted = true;
+        this.#chosen = false;
         return this.#start();
       }
       this.#blocked = v.paused;
@@ -138,7 +142,7 @@ export class View {
 
   #offerSound() {
     const stream = this.stage.video.srcObject, sounds = stream instanceof MediaStream && stream.getAudioTracks().length > 0;
-    this.#sound.hidden = this.#hidden || !(this.#blocked || (this.stage.video.muted && sounds));
+    this.#sound.hidden = this.#hidden || !(this.#blocked || (this.stage.video.muted && sounds && !this.#chosen));
     setText(this.#soundText, this.#blocked ? "Play" : "Sound on");
     setIcon(this.#sound, this.#blocked ? "play" : "muted");
   }
