@@ -14,3 +14,8 @@ var ResultsSchema []byte
 //
 //go:embed protocol.md
 var Protocol string
+
+// Config is seehear.yaml: a configuration of `seehear serve`.
+//
+//go:embed seehear.yaml
+var Config []byte

@@ -3,14 +3,19 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
+
+	"github.com/seehear/seehear/docs"
 	"github.com/seehear/seehear/ingest/rtsp/rtsptest"
 	"github.com/seehear/seehear/sinks/sinktest"
 )
@@ -386,4 +391,75 @@ func TestServeTranscodes(t *testing.T) {
 	if all == 0 || bears*2 < all {
 		t.Errorf("%d of %d heat maps bear the RTP time of a picture that came", bears, all)
 	}
+}
+
+// The published configuration is one, also with the lines that it has in comments;
+// the environment and the command line come before it.
+func TestServeExample(t *testing.T) {
+	text := regexp.MustCompile(`(?m)^# ([a-z_]+:)`).ReplaceAllString(string(docs.Config), "$1")
+	name := filepath.Join(t.TempDir(), "seehear.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SEEHEAR_LOCALIZE_FPS", "7")
+	t.Setenv("SEEHEAR_SYNC_DELAY", "300ms")
+	t.Setenv("SEEHEAR_STUN", "a:1,b:2")
+	t.Setenv("SEEHEAR_SOURCES", "attic=rtsp://x/")
+	var c cli
+	parser, err := kong.New(&c, kong.Vars{"version": "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = parser.Parse([]string{"serve", "--config", name, "--sync-delay", "0", "--source", "door=rtsp://y/", "my film.mp4"}); err != nil {
+		t.Fatal(err)
+	}
+	s := &c.Serve
+	if err = s.check(); err != nil {
+		t.Error(err)
+	}
+	if s.Listen != "127.0.0.1:8555" || s.UDPPort != 8555 || s.LocalizeFPS != 7 || s.SyncDelay != "0" || !slices.Equal(s.STUN, []string{"a:1", "b:2"}) ||
+		!slices.Equal(s.Token, []string{"choose-a-long-one"}) || !s.TLSSelfSigned || s.RingLength != 10*time.Minute || s.Beam != 0 || s.SoundsTop != 5 {
+		t.Errorf("settings %+v", s)
+	}
+	all, err := s.sources(s.file.configFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]sourceConfig{
+		"door": {URL: "rtsp://y/"}, "attic": {URL: "rtsp://x/"}, "my-film": {URL: "my film.mp4", Title: "my film.mp4"},
+		"yard": {URL: "rtsps://192.0.2.11/stream", Title: "Back yard", Transport: "tcp", Insecure: true},
+		"film": {URL: "clips/party.mp4"}, "phone": {URL: "publish:"},
+	}
+	if !maps.Equal(all, want) {
+		t.Errorf("sources %+v", all)
+	}
+}
+
+// Whatever is in the file, reading it gives an error or settings, and no panic.
+func FuzzConfig(f *testing.F) {
+	f.Add(docs.Config)
+	f.Add([]byte("sources: {a: x, b: {url: y, transport: udp}}\nsync_delay: 0\n"))
+	f.Add([]byte("sources: [a]\n---\n"))
+	f.Add([]byte("a: &a [*a]\n<<: *a\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		name := filepath.Join(t.TempDir(), "c.yaml")
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := readConfig(name, func(string) bool { return true })
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("error on several lines: %q", err)
+			}
+			return
+		}
+		for _, n := range c.Keys {
+			_ = flat(&n)
+		}
+		for n, s := range c.Sources {
+			if s.URL == "" || n == "" {
+				t.Errorf("source %q is %+v", n, s)
+			}
+		}
+	})
 }
