@@ -363,7 +363,7 @@ func (l *serving) reload(ctx context.Context, old configFile) configFile {
 	}
 	for _, key := range slices.Sorted(maps.Keys(union(old.Keys, file.Keys))) {
 		a, b := old.Keys[key], file.Keys[key]
-		if flat(&a) == flat(&b) {
+		if flatYAML(&a) == flatYAML(&b) {
 			continue
 		}
 		if key == "sync_delay" {
@@ -391,7 +391,7 @@ func union(a, b map[string]yaml.Node) map[string]yaml.Node {
 	return u
 }
 
-func flat(n *yaml.Node) string {
+func flatYAML(n *yaml.Node) string {
 	v, err := yamlValue(n)
 	return fmt.Sprint(v, err)
 }

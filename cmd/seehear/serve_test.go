@@ -454,7 +454,7 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		for _, n := range c.Keys {
-			_ = flat(&n)
+			_ = flatYAML(&n)
 		}
 		for n, s := range c.Sources {
 			if s.URL == "" || n == "" {
