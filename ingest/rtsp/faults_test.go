@@ -255,6 +255,31 @@ func TestLoss(t *testing.T) {
 	checkApart(t, m.apart(clip, not(m.longest(0))), 4)
 }
 
+// A lost packet delays those after it by no more than the patience.
+func TestLossIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	clip := mediatest.ByName(t, "webm-vp8-opus")
+	s := rtsptest.Start(t, rtsptest.Load(t, clip.File).Only(ingest.Audio), rtsptest.Options{UDP: true, Loss: 0.05, Reorder: 0.05})
+	src := open(t, s.URL(), rtsp.Options{Transport: rtsp.UDP})
+	var soonest, latest time.Duration
+	var zero time.Time
+	for n := 0; n < 120; n++ {
+		p, err := src.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if zero.IsZero() {
+			zero = p.Arrived
+		}
+		way := p.Arrived.Sub(zero) - p.PTS
+		soonest, latest = min(soonest, way), max(latest, way)
+	}
+	t.Logf("between %v and %v, %+v", soonest, latest, src.Damage())
+	if d := latest - soonest; d > 500*ms {
+		t.Errorf("a packet came %v later than the others", d)
+	}
+}
+
 // The picture changes its size in mid-stream.
 func TestNewSize(t *testing.T) {
 	t.Parallel()
