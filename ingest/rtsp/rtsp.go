@@ -101,7 +101,7 @@ func (s *Source) open(ctx context.Context, address string) error {
 		OnPacketsLost:     s.onLost,
 		OnDecodeError:     func(error) { s.onDamage() },
 		OnTransportSwitch: func(error) {},
-		ListenPacket:      listenPacket,
+		ListenPacket:      listenPacket(u.Scheme == "rtsps"),
 	}
 	switch s.opt.Transport {
 	case TCP:
@@ -132,14 +132,22 @@ func (s *Source) open(ctx context.Context, address string) error {
 	return nil
 }
 
-// listenPacket asks for a larger buffer than usual, as key frames come in bursts;
-// the system gives what it allows.
-func listenPacket(network, address string) (net.PacketConn, error) {
-	c, err := net.ListenPacket(network, address)
-	if u, ok := c.(*net.UDPConn); ok && err == nil {
+// listenPacket asks for a larger buffer than usual, as key frames come in bursts
+// (the system gives what it allows), and puts the packets in order unless they are
+// encrypted.
+func listenPacket(encrypted bool) func(network, address string) (net.PacketConn, error) {
+	return func(network, address string) (net.PacketConn, error) {
+		c, err := net.ListenPacket(network, address)
+		u, ok := c.(*net.UDPConn)
+		if err != nil || !ok {
+			return c, err
+		}
 		_ = u.SetReadBuffer(4 << 20)
+		if encrypted {
+			return u, nil
+		}
+		return newGapConn(u), nil
 	}
-	return c, err
 }
 
 // watch waits for the end of the client.

@@ -114,6 +114,12 @@ func (s *Source) onRTP(t *track, p *rtp.Packet) {
 		s.damage.Late++
 		return
 	}
+	if len(p.Payload) == 0 {
+		if !p.Padding { // else it only keeps the path open
+			s.damage.Lost++
+		}
+		return
+	}
 	t.lost(p.SequenceNumber)
 	units, err := t.unpack(p)
 	if err != nil {

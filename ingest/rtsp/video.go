@@ -38,13 +38,7 @@ func (t *track) video(f format.Format) (bool, error) {
 	case *format.MJPEG:
 		dec, err := f.CreateDecoder()
 		t.stream.Codec = "mjpeg"
-		t.whole(func(p *rtp.Packet) ([]byte, error) {
-			b, err := dec.Decode(p)
-			if eoi := []byte{0xff, 0xd9}; err == nil && !bytes.HasSuffix(b, eoi) {
-				b = append(b, eoi...) // senders may leave it out
-			}
-			return b, err
-		}, func(b []byte) (int, int, bool) {
+		t.whole(func(p *rtp.Packet) ([]byte, error) { return dec.Decode(p) }, func(b []byte) (int, int, bool) {
 			w, h := jpegSize(b)
 			return w, h, w > 0
 		})
