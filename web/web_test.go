@@ -418,7 +418,7 @@ func TestLimits(t *testing.T) {
 	// Addresses are forgotten, those with sessions are not.
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RemoteAddr = "203.0.113.1:1"
-	leave, ok := s.Enter(r)
+	leave, ok := s.clients.enter(r)
 	if !ok {
 		t.Fatal("no session")
 	}
