@@ -14,7 +14,7 @@ import (
 // Limits bound what one client address may take: an IPv4 address, or an IPv6
 // network of 64 bits. Zero values are the defaults.
 type Limits struct {
-	Sessions int     // open at a time, Server-Sent Events and WebRTC together: 64
+	Sessions int     // open at a time, Server-Sent Events and WebRTC together: 256
 	Requests float64 // a second, with bursts of five times as many: 100
 	Failures float64 // requests with a wrong token a second, with bursts of ten: 0.5
 	Body     int64   // bytes of a request's body: 128 KiB
@@ -32,7 +32,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Requests, 100)
 	or(&l.Failures, 0.5)
 	if l.Sessions <= 0 {
-		l.Sessions = 64
+		l.Sessions = 256
 	}
 	if l.Body <= 0 {
 		l.Body = 128 << 10

@@ -45,8 +45,8 @@ type Options struct {
 	Viewer fs.FS // the viewer's files with index.html; nil: none
 	// WHEP and WHIP answer all methods of /whep/{name} and
 	// /whep/{name}/{session}, and /whip/ likewise, behind all checks; CORS and
-	// preflights are answered for them. They may count their sessions with
-	// [Server.Enter]. nil: there is none.
+	// preflights are answered for them. A session that is over must answer 404: the
+	// server asks with a PATCH that has no body. nil: there is none.
 	WHEP, WHIP http.Handler
 
 	Access   Access
@@ -68,6 +68,7 @@ type Server struct {
 	keys        keys
 	places      places
 	clients     *clients
+	peers       peers
 	static      static
 	metrics     *Metrics
 	tls         *tls.Config
@@ -121,11 +122,6 @@ func (s *Server) Metrics() *Metrics { return s.metrics }
 // one.
 func (s *Server) Fingerprint() string { return s.fingerprint }
 
-// Enter counts a session of the client of r, such as that of a WebRTC viewer,
-// against the limit of its address; ok is false when there are too many. leave
-// must be called when the session ends.
-func (s *Server) Enter(r *http.Request) (leave func(), ok bool) { return s.clients.enter(r) }
-
 // Handler returns the whole of the server, with all checks but the one that Serve
 // makes of its address.
 func (s *Server) Handler() http.Handler { return s.handler }
@@ -150,11 +146,11 @@ func (s *Server) routes() http.Handler {
 		guarded("GET /ring/", view, s.opt.Ring)
 	}
 	if s.opt.WHEP != nil {
-		guarded("/whep/{name}", view, s.opt.WHEP)
+		guarded("/whep/{name}", view, s.counted(s.opt.WHEP))
 		guarded("/whep/{name}/{session}", view, s.opt.WHEP)
 	}
 	if s.opt.WHIP != nil {
-		guarded("/whip/{name}", publish, s.opt.WHIP)
+		guarded("/whip/{name}", publish, s.counted(s.opt.WHIP))
 		guarded("/whip/{name}/{session}", publish, s.opt.WHIP)
 	}
 	open("/", func(w http.ResponseWriter, r *http.Request) {

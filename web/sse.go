@@ -34,9 +34,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	leave, ok := s.clients.enter(r)
+	leave, ok := s.enter(w, r)
 	if !ok {
-		tooMany(w, "too many open sessions from this address")
 		return
 	}
 	defer leave()

@@ -189,8 +189,13 @@ func TestAuthMatrix(t *testing.T) {
 func TestOddTokens(t *testing.T) {
 	s := newServer(t, Options{Access: Access{View: []string{viewToken}}, Limits: Limits{Failures: 1e6}})
 	for _, values := range [][]string{
-		{viewToken}, {"Basic " + viewToken}, {"Bearer"}, {"Bearer "}, {"Bearer " + viewToken + " x"},
-		{"Bearer " + viewToken, "Bearer " + viewToken}, {"Bearer sha256:"},
+		{viewToken},
+		{"Basic " + viewToken},
+		{"Bearer"},
+		{"Bearer "},
+		{"Bearer " + viewToken + " x"},
+		{"Bearer " + viewToken, "Bearer " + viewToken},
+		{"Bearer sha256:"},
 	} {
 		w := do(s, "GET", "/api/sources", func(r *http.Request) { r.Header["Authorization"] = values })
 		if w.Code != 401 {
@@ -413,7 +418,7 @@ func TestLimits(t *testing.T) {
 	// Addresses are forgotten, those with sessions are not.
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RemoteAddr = "203.0.113.1:1"
-	leave, ok := s.Enter(r)
+	leave, ok := s.clients.enter(r)
 	if !ok {
 		t.Fatal("no session")
 	}

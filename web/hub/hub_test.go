@@ -103,7 +103,7 @@ func TestResultIsTheLine(t *testing.T) {
 			continue
 		}
 		var m struct{ JPEG []byte }
-		if err := json.Unmarshal(got[0].JSON, &m); err != nil {
+		if err = json.Unmarshal(got[0].JSON, &m); err != nil {
 			t.Fatal(err)
 		}
 		im, err := jpeg.Decode(bytes.NewReader(m.JPEG))

@@ -132,7 +132,8 @@ func (s *Status) message() []byte {
 		Speed      map[string]real   `json:"speed"`
 	}{
 		TypeStatus, s.State, s.Since.UTC(), s.Cause, s.Reconnects, seconds(s.Edge.At), s.Edge.Seg,
-		real(s.FPS), seconds(s.Lag), seconds(s.LagP), s.Drops, nil, map[string]real{},
+		real(s.FPS), seconds(s.Lag), seconds(s.LagP), s.Drops, nil,
+		map[string]real{},
 	}
 	if m.Drops == nil {
 		m.Drops = map[string]uint64{}

@@ -77,10 +77,7 @@ func TestChromiumPlays(t *testing.T) {
 	sizes := map[string]bool{}
 	for _, name := range []string{"mp4-h264-aac", "mp4-vfr", "ts-new-size", "mp4-aac-5.1"} {
 		clip := mediatest.ByName(t, name)
-		r, err := s.Source(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := ringOf(t, s, name)
 		streams, list := packets(t, clip)
 		r.Streams(streams)
 		for i := range list {

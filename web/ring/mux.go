@@ -36,19 +36,19 @@ func (t *track) configure() {
 	s := &t.stream
 	t.conf = conf{rate: 90000, width: s.Width, height: s.Height, rotation: s.Rotation}
 	if s.Kind == ingest.Audio {
-		t.conf.rate = 48000
+		t.rate = 48000
 		if s.Codec == "aac" && s.SampleRate > 0 {
-			t.conf.rate = int64(s.SampleRate)
+			t.rate = int64(s.SampleRate)
 		}
 	}
 	if t.coder == nil {
 		return
 	}
-	if t.conf.codec = t.coder.codec(); t.conf.codec != nil {
-		t.conf.name = t.coder.name()
+	if t.codec = t.coder.codec(); t.codec != nil {
+		t.name = t.coder.name()
 	}
-	if w, h := size(t.conf.codec); w > 0 && h > 0 {
-		t.conf.width, t.conf.height = w, h
+	if w, h := size(t.codec); w > 0 && h > 0 {
+		t.width, t.height = w, h
 	}
 }
 
@@ -161,7 +161,7 @@ func (m *muxer) add(t *track, p *ingest.Packet, changed bool) error {
 		if cerr := m.change(t, &s); err == nil {
 			err = cerr
 		}
-	} else if t.conf.codec == nil && !t.fresh {
+	} else if t.codec == nil && !t.fresh {
 		t.configure()
 	}
 	switch {
@@ -199,7 +199,7 @@ func (m *muxer) add(t *track, p *ingest.Packet, changed bool) error {
 	if t.fresh {
 		t.later = add(t.later, s)
 	} else {
-		t.lane.add(s)
+		t.add(s)
 	}
 	if m.pending += len(data); m.pending > maxPending {
 		m.take(nil)

@@ -29,6 +29,15 @@ func open(t testing.TB, dir string, opt Options) *Store {
 	return s
 }
 
+func ringOf(t testing.TB, s *Store, name string) *Ring {
+	t.Helper()
+	r, err := s.Source(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // files lists what is below dir.
 func files(t testing.TB, dir string) []string {
 	t.Helper()
@@ -122,10 +131,7 @@ func TestStore(t *testing.T) {
 	if _, _, ok := s.Span("door"); ok {
 		t.Error("a span of no ring")
 	}
-	r, err := s.Source("door")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := ringOf(t, s, "door")
 	if again, err := s.Source("door"); again != r || err != nil {
 		t.Errorf("a second ring: %v", err)
 	}
@@ -196,10 +202,7 @@ func TestBytesAreBounded(t *testing.T) {
 	dir := t.TempDir()
 	const limit = 300_000
 	s := open(t, dir, Options{MaxBytes: limit})
-	r, err := s.Source("door")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := ringOf(t, s, "door")
 	for i := range 10 {
 		feed(t, r, time.Duration(i)*10*time.Second, time.Duration(i+1)*10*time.Second)
 		total := int64(0)
@@ -269,10 +272,7 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, dir, Options{})
-	r, err := s.Source("door")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := ringOf(t, s, "door")
 	feed(t, r, 0, 5*time.Second)
 	if err := os.WriteFile(filepath.Join(dir, "door", "1.m4s"), []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
@@ -311,10 +311,7 @@ func TestRefusals(t *testing.T) {
 func TestDiskFails(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
-	r, err := s.Source("door")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := ringOf(t, s, "door")
 	feed(t, r, 0, 5*time.Second)
 	before := r.Stats()
 	if before.Err != nil || before.Segments != 2 {
@@ -341,10 +338,7 @@ func TestDiskFails(t *testing.T) {
 // Packets that are lost in front of the writer leave no damaged segment behind.
 func TestSlowDisk(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	r, err := s.Source("door")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := ringOf(t, s, "door")
 	feed(t, r, 0, 5*time.Second)
 	// The writer stands still while it is held.
 	r.mu.Lock()
@@ -375,10 +369,7 @@ func TestSlowDisk(t *testing.T) {
 // A real clip through the store: what is served is what ffmpeg can play.
 func TestServedPlays(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	r, err := s.Source("door")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := ringOf(t, s, "door")
 	clip := mediatest.ByName(t, "mp4-h264-aac")
 	streams, list := packets(t, clip)
 	r.Streams(streams)
@@ -405,10 +396,7 @@ func TestServedPlays(t *testing.T) {
 
 func TestIndexIsDescribed(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	r, err := s.Source("door")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := ringOf(t, s, "door")
 	feed(t, r, 0, 5*time.Second)
 	_, section, _ := strings.Cut(docs.Protocol, "### The last ten minutes")
 	var check func(any)
