@@ -102,6 +102,8 @@ export class Live {
     this.#heard = performance.now();
     if (!m) return;
     if (m.type === "bye") throw new ByeError(m.reason);
+    // A server that takes a viewer and ends it at once is not come back to at once.
+    if (m.type === "hello") this.#backoff.reset();
     if (m.type === "dropped") this.lost += m.count;
     if (m.type === "status" && this.#path) this.#standing(m.state, m.cause);
     this.#hooks.onMessage(m);
@@ -163,7 +165,6 @@ export class Live {
         onIce: (state) => {
           if (state === "connected") {
             clearTimeout(timers[0]);
-            this.#backoff.reset();
             this.reconnects++;
             this.#heard = performance.now();
             this.#standing("running", "");
