@@ -313,6 +313,10 @@ func TestGoingBack(t *testing.T) {
 	if back := seconds(p.frame()) - seen[len(seen)-1].T; back > 3 {
 		t.Errorf("after L the picture is %.1f s behind", back)
 	}
+	run(t, ctx, chromedp.KeyEvent(" "))
+	until(t, ctx, "stopped", `document.querySelector(".pill").innerText.includes("stopped") && (seen.length = 0, true)`)
+	run(t, ctx, chromedp.KeyEvent(" "))
+	until(t, ctx, "going on", `seen.length > 5`)
 	quiet(t, ctx, said)
 }
 

@@ -166,7 +166,7 @@ func (p *peer) list(w http.ResponseWriter, _ *http.Request) {
 	for _, name := range slices.Sorted(maps.Keys(p.clips)) {
 		c := p.clips[name]
 		out = append(out, map[string]any{
-			"name": name, "title": strings.ToUpper(name[:1]) + name[1:], "state": state, "cause": cause,
+			"name": name, "title": strings.ToUpper(name[:1]) + name[1:], "state": state, "cause": cause, "since": p.started.UTC().Format(time.RFC3339Nano),
 			"video": map[string]any{"codec": "h264", "width": c.w, "height": c.h}, "audio": map[string]any{"codec": "opus", "sample_rate": 48000, "channels": 2},
 			"viewers": 1, "whep": "/whep/" + name, "ring": map[string]any{"from": seconds(p.frame()) - 600, "to": seconds(p.frame()) - 1},
 		})

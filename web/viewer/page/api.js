@@ -110,7 +110,7 @@ async function reason(response) {
 
 /**
  * @typedef {{
- *   name: string, title: string, state: string, cause: string,
+ *   name: string, title: string, state: string, cause: string, since: number,
  *   video: string, audio: string, aspect: number, viewers: number,
  *   whep: string, ring: {from: number, to: number} | null }} Source
  */
@@ -125,7 +125,7 @@ function source(s) {
   const v = s.video ?? {}, a = s.audio ?? {}, name = text(s.name);
   const w = num(v.width), h = num(v.height);
   return {
-    name, title: text(s.title) || name, state: text(s.state), cause: text(s.cause),
+    name, title: text(s.title) || name, state: text(s.state), cause: text(s.cause), since: Date.parse(text(s.since)),
     video: v.codec ? `${text(v.codec)} ${w}×${h}` : "", aspect: w > 0 && h > 0 ? w / h : 0,
     audio: a.codec ? `${text(a.codec)} ${num(a.sample_rate) / 1000} kHz` : "", viewers: num(s.viewers),
     whep: text(s.whep),

@@ -12,8 +12,11 @@ import { IceError, MediaError, Whep } from "./whep.js";
 const ICE = 8000;
 /** Without a data channel this long after connecting, results come by SSE. */
 const CHANNEL = 3000;
-/** Silence after which the server is asked whether it is there. */
-const SILENCE = 1500;
+/**
+ * Silence after which the server is asked whether it is there, and after which a
+ * connection to a source that runs is given up: a status comes each second.
+ */
+const SILENCE = 1000, DEAD = 2000;
 
 /**
  * @typedef {"connecting" | "playing" | "waiting" | "failed" | "denied"} Phase
@@ -39,6 +42,8 @@ export class Live {
   #heard = 0;
   #packets = -1;
   #video = 0;
+  /** Start of the source's state when last heard of: another one in silence is that of a server that began anew. */
+  #since = NaN;
   /** Packets of the picture come in. */
   receives = false;
   /** How results come: "" while they do not. */
@@ -102,7 +107,10 @@ export class Live {
     this.#heard = performance.now();
     if (!m) return;
     if (m.type === "bye") throw new ByeError(m.reason);
+    // A server that takes a viewer and ends it at once is not come back to at once.
+    if (m.type === "hello") this.#backoff.reset();
     if (m.type === "dropped") this.lost += m.count;
+    if (m.type === "status") this.#since = m.since;
     if (m.type === "status" && this.#path) this.#standing(m.state, m.cause);
     this.#hooks.onMessage(m);
   }
@@ -163,7 +171,6 @@ export class Live {
         onIce: (state) => {
           if (state === "connected") {
             clearTimeout(timers[0]);
-            this.#backoff.reset();
             this.reconnects++;
             this.#heard = performance.now();
             this.#standing("running", "");
@@ -233,7 +240,7 @@ export class Live {
    */
   async #watch(signal) {
     while (!signal.aborted) {
-      await sleep(500, signal);
+      await sleep(300, signal);
       if (signal.aborted) return;
       await this.#countPackets();
       const silent = performance.now() - this.#heard;
@@ -242,7 +249,7 @@ export class Live {
       if (signal.aborted) return;
       if (!mine) throw new ApiError(404, "the source is gone");
       if (mine.state !== "running") this.#standing(mine.state, mine.cause);
-      else if (performance.now() - this.#heard > 2 * SILENCE) throw new IceError("nothing comes any more though the source runs");
+      else if (Math.abs(mine.since - this.#since) > 1000 || performance.now() - this.#heard > DEAD) throw new IceError("nothing comes any more though the source runs");
     }
   }
 

@@ -22,6 +22,7 @@ let open = null;
 /** @type {Wall | null} */
 let wall = null;
 let denied = false;
+let timer = 0;
 
 /** The source the address asks for; "" for all. */
 const asked = () => new URLSearchParams(location.hash.slice(1)).get("source") ?? "";
@@ -117,6 +118,7 @@ function deny(title, cause) {
 }
 
 async function poll() {
+  clearTimeout(timer);
   if (denied) return;
   try {
     known = await sources();
@@ -134,7 +136,8 @@ async function poll() {
       sayPlain(title, `${cause}. Trying again.`);
     }
   }
-  setTimeout(poll, document.hidden ? 5 * POLL : open || wall ? POLL : 1000);
+  clearTimeout(timer);
+  timer = window.setTimeout(poll, document.hidden ? 5 * POLL : open || wall ? POLL : 1000);
 }
 
 /** @param {import("./keys.js").Action} a */

@@ -32,6 +32,10 @@ export class SourcePage {
   #frame = 0;
   #drawn = { panel: 0, lanes: 0, facts: 0 };
   #filled = false;
+  /** Results after it were not heard. */
+  #lost = Infinity;
+  /** Where the live picture was stopped. */
+  #stopped = NaN;
   /** @type {Replaying | null} */
   #replay = null;
   #picture = el("section", "picture");
@@ -58,9 +62,15 @@ export class SourcePage {
     view.onMessage = (m) => {
       if (m.type !== "hello") return;
       this.onHello?.(view.store);
-      if (!this.#filled) this.#fill(m.t);
+      if (!this.#filled) this.#fill(m.t, m.t - SPAN);
+      else if (this.#lost < m.t) this.#fill(m.t, this.#lost);
+      this.#lost = Infinity;
     };
-    view.onCondition = (c) => this.onCondition?.(c);
+    view.onCondition = (c) => {
+      // What is found while nothing comes is asked for afterwards.
+      if (c.phase !== "playing") this.#lost = Math.min(this.#lost, view.store.newest);
+      this.onCondition?.(c);
+    };
     const bar = el("div", "tools");
     setIcon(this.#tools.heat, "heat");
     setIcon(this.#tools.full, "full");
@@ -108,17 +118,21 @@ export class SourcePage {
   get now() {
     if (this.#replay) return Number.isNaN(this.#replay.stage.t) ? this.#replay.from : this.#replay.stage.t;
     const t = this.#view.stage.t;
+    if (this.#view.stage.video.paused && !Number.isNaN(this.#stopped)) return this.#stopped;
     // Without a picture that moves the newest result is now.
     return Number.isNaN(t) || this.edge - t > 10 ? this.edge : t;
   }
 
-  /** The last ten minutes, newest first, in pieces: what is near is there at once. @param {number} edge */
-  async #fill(edge) {
+  /**
+   * What was found before, newest first, in pieces: what is near is there at once.
+   * @param {number} edge @param {number} since
+   */
+  async #fill(edge, since) {
     this.#filled = true;
-    const store = this.#view.store, signal = this.#stop.signal;
+    const store = this.#view.store, signal = this.#stop.signal, from = Math.max(0, since, edge - SPAN);
     try {
-      for (let to = edge + 1; to > Math.max(0, edge - SPAN) && !signal.aborted; to -= 60) {
-        await history(this.#source.name, to - 60, to, signal, (r) => store.add(r));
+      for (let to = edge + 1; to > from && !signal.aborted; to -= 60) {
+        await history(this.#source.name, Math.max(from, to - 60), to, signal, (r) => store.add(r));
       }
     } catch {
       // The timeline begins now, then.
@@ -238,23 +252,24 @@ export class SourcePage {
       this.#view.hide(false);
       if (!muted) this.#view.unmute();
     }
-    if (v.paused) v.play().catch(() => {});
+    if (v.paused) this.#resume();
   }
 
   pause() {
     const v = this.stage.video;
-    if (v.paused) return void v.play().catch(() => {});
-    if (!this.#replay && this.#source.ring) {
-      this.seek(this.now);
-      // Shown first, then stopped: a frame must come before it can stand.
-      const s = this.stage;
-      s.onFrame = () => {
-        s.onFrame = null;
-        s.video.pause();
-      };
-      return;
+    if (!v.paused) {
+      if (!this.#replay) this.#stopped = this.now;
+      return v.pause();
     }
-    v.pause();
+    // It goes on where it stood, if that is kept by now, else live.
+    const ring = this.#source.ring, at = this.#stopped;
+    if (!this.#replay && ring && ring.from <= at && at < ring.to) this.seek(at);
+    else this.#resume();
+  }
+
+  #resume() {
+    this.#stopped = NaN;
+    this.stage.video.play().catch(() => {});
   }
 
   /** @param {number} by seconds */
