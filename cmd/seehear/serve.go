@@ -86,7 +86,7 @@ type serving struct {
 
 // Run is called by kong.
 func (c *serveCmd) Run(ctx context.Context, g *cli, s streams, stop softStop) (err error) {
-	if err := c.check(); err != nil {
+	if err = c.check(); err != nil {
 		return &exitError{exitUsage, fmt.Errorf("serve: %w", err)}
 	}
 	wanted, err := c.sources(c.file.configFile)
@@ -140,7 +140,7 @@ func (c *serveCmd) Run(ctx context.Context, g *cli, s streams, stop softStop) (e
 	ctx, end := stop.within(ctx)
 	defer end()
 	closers = append(closers, l.stopAll)
-	if err := l.apply(ctx, wanted); err != nil {
+	if err = l.apply(ctx, wanted); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	watched := make(chan struct{})

@@ -95,9 +95,9 @@ func (l *serving) start(ctx context.Context, name string, conf sourceConfig) (*s
 func (st *station) close() {
 	st.cancel()
 	if st.conf.URL == publishURL {
-		st.serving.rtc.Refuse(st.name)
+		st.rtc.Refuse(st.name)
 	}
-	st.serving.rtc.Remove(st.name)
+	st.rtc.Remove(st.name)
 	st.feed.Close()
 	if st.ring != nil {
 		if err := st.store.Remove(st.name); err != nil {
@@ -179,9 +179,9 @@ func (st *station) pipeline(ctx context.Context, r *relay.Relay) (again bool, er
 	_, err = seehear.Run(context.WithoutCancel(ctx), seehear.Pipeline{
 		Source: ingest.Redact(st.conf.URL),
 		Open: func(_ context.Context, out decode.Outputs) (*decode.Reader, error) {
-			dec, err := ffmpeg.New(r.Streams(), out, ffmpeg.Options{LowDelay: true, Threads: 1})
-			if err != nil {
-				return nil, err
+			dec, openErr := ffmpeg.New(r.Streams(), out, ffmpeg.Options{LowDelay: true, Threads: 1})
+			if openErr != nil {
+				return nil, openErr
 			}
 			made = st.transcoder(slices.Index(out.Sizes, tap.Size), slices.Index(out.Sounds, tap.Sound))
 			tap.Unit = made.Unit
@@ -232,7 +232,7 @@ func (st *station) open(ctx context.Context) (ingest.Source, error) {
 	switch {
 	case st.conf.URL == publishURL:
 		// A publisher may come at any time: waiting for one is no failure.
-		return keep(func(ctx context.Context) (ingest.Source, error) { return st.serving.rtc.Open(ctx, st.name) },
+		return keep(func(ctx context.Context) (ingest.Source, error) { return st.rtc.Open(ctx, st.name) },
 			live.Options{Connect: 24 * time.Hour})
 	case scheme == "rtsp" || scheme == "rtsps":
 		opt := rtsp.Options{Transport: map[string]rtsp.Transport{"": rtsp.Auto, "tcp": rtsp.TCP, "udp": rtsp.UDP, "auto": rtsp.Auto}[st.conf.Transport]}
@@ -249,7 +249,7 @@ func (st *station) open(ctx context.Context) (ingest.Source, error) {
 		return nil, err
 	}
 	goesOn := src.Live()
-	if err := src.Close(); err != nil {
+	if err = src.Close(); err != nil {
 		return nil, err
 	}
 	if goesOn {

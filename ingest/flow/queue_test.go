@@ -298,7 +298,7 @@ func TestReady(t *testing.T) {
 		go wait()
 		synctest.Wait()
 		q.Close()
-		if err := <-ready; err != io.EOF {
+		if err := <-ready; !errors.Is(err, io.EOF) {
 			t.Fatalf("closed and empty: %v", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
