@@ -101,9 +101,10 @@ func TestServeRTSP(t *testing.T) {
 	if v, ok := s.metric(`seehear_inference_seconds_count{model="fixture-caption"}`); !ok || v < 3 {
 		t.Errorf("%v captions in the metrics, %t", v, ok)
 	}
-	if code, b := s.get("ring/door/index.json"); code != 200 || !strings.Contains(string(b), ".m4s") {
-		t.Errorf("the ring has %d %s", code, b)
-	}
+	s.until("a segment in the ring", func() bool {
+		code, b := s.get("ring/door/index.json")
+		return code == 200 && strings.Contains(string(b), ".m4s")
+	})
 	s.stop()
 	if w.mu.Lock(); w.bye == "" {
 		t.Error("the viewer was not told of the end")
