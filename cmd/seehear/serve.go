@@ -44,7 +44,7 @@ type serveCmd struct {
 	TLSSelfSigned bool     `name:"tls-self-signed" help:"Make a certificate."`
 
 	UDPPort      int      `name:"udp-port" default:"0" placeholder:"PORT" help:"The one UDP port of all viewers; 0 is the number of the port of --listen."`
-	TCPPort      int      `name:"tcp-port" default:"0" placeholder:"PORT" help:"Port for viewers whose network blocks UDP; 0 is the one after that of --listen, -1 none."`
+	TCPPort      int      `name:"tcp-port" default:"0" placeholder:"PORT" help:"Port for viewers whose network blocks UDP; 0 is the one after that of --listen, and none on the loopback address; -1 is none."`
 	PublicIP     []string `name:"public-ip" placeholder:"IP" help:"Addresses under which this machine is reached from outside."`
 	STUN         []string `name:"stun" placeholder:"HOST:PORT" help:"STUN servers."`
 	TURN         []string `name:"turn" placeholder:"HOST:PORT" help:"TURN servers."`
@@ -192,9 +192,10 @@ func (c *serveCmd) rtc(addr *net.TCPAddr, log *slog.Logger) rtc.Options {
 	switch {
 	case c.TCPPort > 0:
 		o.TCP = at(c.TCPPort)
-	case c.TCPPort == 0 && c.listenPort() == 0:
+	case c.TCPPort < 0 || addr.IP.IsLoopback(): // nothing blocks UDP there
+	case c.listenPort() == 0:
 		o.TCP = at(0)
-	case c.TCPPort == 0:
+	default:
 		o.TCP = at(addr.Port + 1)
 	}
 	for _, u := range c.STUN {

@@ -268,10 +268,15 @@ func (s *served) watch(t *testing.T, source string, stuck bool) *peer {
 	return w
 }
 
+// close ends the session; what came stays, the connection is let go.
 func (w *peer) close() {
+	if w.pc == nil {
+		return
+	}
 	if err := w.pc.GracefulClose(); err != nil {
 		w.t.Error(err)
 	}
+	w.pc = nil
 }
 
 func (w *peer) track(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {

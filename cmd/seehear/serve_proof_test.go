@@ -162,7 +162,7 @@ func proveViewers(t *testing.T) {
 		return percentile(list, .5)
 	}
 	s.until("results", func() bool { n, _ := steady.count("heatmap"); return n > 10 })
-	alone, before := lag(10*time.Second), use()
+	alone := lag(10 * time.Second)
 	stuck := s.watch(t, "barcodes", true)
 	with := lag(10 * time.Second)
 	stuck.close()
@@ -170,21 +170,30 @@ func proveViewers(t *testing.T) {
 	if with > 1.1*alone+.01 {
 		t.Error("a stuck viewer holds up the others")
 	}
-	for done := 0; done < total; done += 50 {
-		var wave []*peer
-		for range min(50, total-done) {
-			wave = append(wave, s.watch(t, "barcodes", false))
+	wave := func(n int) {
+		var all []*peer
+		for range n {
+			all = append(all, s.watch(t, "barcodes", false))
 		}
-		for _, v := range wave {
+		for _, v := range all {
 			s.until("pictures and results", func() bool { n, frames := v.count("heatmap"); return n > 0 && frames > 5 })
 		}
-		for _, v := range wave {
+		for _, v := range all {
 			v.close()
 		}
 	}
-	s.until("the viewers to be gone", func() bool {
+	gone := func() bool {
 		v, _ := s.metric(`seehear_source_viewers{source="barcodes"}`)
-		return v == 1 && runtime.NumGoroutine() <= before.goroutines+5
+		return v == 1
+	}
+	wave(50) // fills what is kept for the next
+	s.until("the first viewers to be gone", gone)
+	before := use()
+	for done := 0; done < total; done += 50 {
+		wave(min(50, total-done))
+	}
+	s.until("the viewers to be gone", func() bool {
+		return gone() && runtime.NumGoroutine() <= before.goroutines+5
 	})
 	after := use()
 	t.Logf("before %+v, after %d viewers %+v", before, total, after)
@@ -214,7 +223,7 @@ func proveEight(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		last := use()
 		var counts []float64
-		dropped := 0.0
+		dropped, stages := 0.0, map[string]float64{}
 		for i := range 8 {
 			_, b := s.get(fmt.Sprintf("api/sources/cam%d/results", i))
 			counts = append(counts, float64(strings.Count(string(b), "\n")))
@@ -226,6 +235,9 @@ func proveEight(t *testing.T) {
 						t.Fatal(err)
 					}
 					dropped += v
+					_, stage, _ := strings.Cut(l, "stage=")
+					stage, _, _ = strings.Cut(stage, "}")
+					stages[stage] += v
 				}
 			}
 		}
@@ -233,7 +245,7 @@ func proveEight(t *testing.T) {
 		for _, n := range counts {
 			mean += n / 8
 		}
-		t.Logf("models %s: %v results, %.0f dropped, before %+v, after %+v", filepath.Base(models), counts, dropped, first, last)
+		t.Logf("models %s: %v results, %v dropped, before %+v, after %+v", filepath.Base(models), counts, stages, first, last)
 		if models == "none" && dropped > 0 {
 			t.Errorf("%.0f dropped without models", dropped)
 		}
