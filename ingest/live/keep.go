@@ -83,8 +83,8 @@ func Keep(ctx context.Context, open Opener, opt Options) (*Kept, error) {
 			return k, nil
 		}
 		if ended := k.ended(ctx); ended != nil {
-			err := fmt.Errorf("ingest: nothing could be opened: %w (%s)", ended, oneLine(err))
-			return nil, errors.Join(err, k.Close())
+			_ = k.Close() // there is nothing to close
+			return nil, fmt.Errorf("ingest: nothing could be opened: %w (%s)", ended, oneLine(err))
 		}
 		k.wait(ctx, err)
 	}

@@ -161,7 +161,7 @@ func (t *track) aac(c *mpeg4audio.AudioSpecificConfig) error {
 	channels := int(c.ChannelConfig)
 	switch channels {
 	case 0:
-		channels = max(c.ChannelCount, 1) // the stream itself says
+		channels = 2 // the stream itself says, and the decoder finds out
 	case 7:
 		channels = 8
 	}

@@ -24,7 +24,7 @@ func TestMoments(t *testing.T) {
 		t.Run([]string{"tcp", "udp"}[transport], func(t *testing.T) {
 			t.Parallel()
 			s := rtsptest.Start(t, rtsptest.Load(t, clip.File), rtsptest.Options{Speed: 8, UDP: transport == rtsp.UDP, SoundLate: 200 * ms})
-			k, _ := keep(t, s, rtsp.Options{Transport: transport}, time.Second)
+			k, _ := keep(t, s, rtsp.Options{Transport: transport}, 5*time.Second)
 			out := decode.Outputs{Sizes: []decode.Size{{W: 64, H: 64}}, Sounds: []decode.Sound{{Rate: rate, Channels: 1}}}
 			dec, err := ffmpeg.New(k.Streams(), out, ffmpeg.Options{Threads: 1})
 			if err != nil {

@@ -174,7 +174,7 @@ func (s *Source) play(ctx context.Context, u *base.URL) error {
 	}
 	s.tracks = tracks
 	for _, t := range tracks {
-		if _, err := s.client.Setup(desc.BaseURL, t.media, 0, 0); err != nil {
+		if _, err = s.client.Setup(desc.BaseURL, t.media, 0, 0); err != nil {
 			return err
 		}
 		s.client.OnPacketRTP(t.media, t.format, func(p *rtp.Packet) { s.onRTP(t, p) })

@@ -87,6 +87,9 @@ func vp9Key(b []byte) (w, h int, key bool) {
 
 func (t *track) av1(f *format.AV1) error {
 	dec, err := f.CreateDecoder()
+	if err != nil {
+		return err
+	}
 	t.stream.Codec = "av1"
 	t.unpack = func(p *rtp.Packet) ([]unit, error) {
 		obus, err := dec.Decode(p)
@@ -108,11 +111,14 @@ func (t *track) av1(f *format.AV1) error {
 		u.start = u.key
 		return []unit{u}, nil
 	}
-	return err
+	return nil
 }
 
 func (t *track) mpeg4(f *format.MPEG4Video) error {
 	dec, err := f.CreateDecoder()
+	if err != nil {
+		return err
+	}
 	t.stream.Codec = "mpeg4"
 	t.reorders = true
 	config := f.SafeParams()
@@ -133,7 +139,7 @@ func (t *track) mpeg4(f *format.MPEG4Video) error {
 		}
 		return []unit{u}, nil
 	}
-	return err
+	return nil
 }
 
 // annexB joins NAL units, each behind a start code.
@@ -307,6 +313,9 @@ func (n *nalTrack) finish() {
 
 func (t *track) h265(f *format.H265) error {
 	dec, err := f.CreateDecoder()
+	if err != nil {
+		return err
+	}
 	t.stream.Codec = "hevc"
 	t.reorders = true
 	vps, sps, pps := f.SafeParams()
@@ -346,7 +355,7 @@ func (t *track) h265(f *format.H265) error {
 		return d
 	}
 	n.finish()
-	return err
+	return nil
 }
 
 // h264Order gives the extractor the parameter set of the SDP where the stream does

@@ -113,24 +113,36 @@ func NewSender(s ingest.Stream, payload uint8, inBand bool) (*Sender, error) {
 	case "hevc":
 		f := &format.H265{PayloadTyp: payload}
 		enc, err := f.CreateEncoder()
+		if err != nil {
+			return nil, err
+		}
 		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) {
 			var au h264.AnnexB // H.265 has the same form
 			if err := au.Unmarshal(p.Data); err != nil {
 				return nil, err
 			}
 			return enc.Encode(au)
-		}}, err
+		}}, nil
 	case "vp8":
 		f := &format.VP8{PayloadTyp: payload}
 		enc, err := f.CreateEncoder()
-		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode(p.Data) }}, err
+		if err != nil {
+			return nil, err
+		}
+		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode(p.Data) }}, nil
 	case "vp9":
 		f := &format.VP9{PayloadTyp: payload}
 		enc, err := f.CreateEncoder()
-		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode(p.Data) }}, err
+		if err != nil {
+			return nil, err
+		}
+		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode(p.Data) }}, nil
 	case "av1":
 		f := &format.AV1{PayloadTyp: payload}
 		enc, err := f.CreateEncoder()
+		if err != nil {
+			return nil, err
+		}
 		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) {
 			var obus av1.Bitstream
 			if err := obus.Unmarshal(p.Data); err != nil {
@@ -139,18 +151,24 @@ func NewSender(s ingest.Stream, payload uint8, inBand bool) (*Sender, error) {
 			// What only separates units stays behind.
 			obus = slices.DeleteFunc(obus, func(o []byte) bool { return av1.OBUType(o[0]>>3&0xf) == av1.OBUTypeTemporalDelimiter })
 			return enc.Encode(obus)
-		}}, err
+		}}, nil
 	case "mjpeg":
 		f := &format.MJPEG{}
 		enc, err := f.CreateEncoder()
-		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode(p.Data) }}, err
+		if err != nil {
+			return nil, err
+		}
+		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode(p.Data) }}, nil
 	case "mpeg4":
 		f := &format.MPEG4Video{PayloadTyp: payload, ProfileLevelID: 1, Config: s.Extra}
 		if inBand {
 			f.Config = nil
 		}
 		enc, err := f.CreateEncoder()
-		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode(p.Data) }}, err
+		if err != nil {
+			return nil, err
+		}
+		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode(p.Data) }}, nil
 	case "aac":
 		return aacSender(s, payload)
 	case "aac_latm":
@@ -158,31 +176,46 @@ func NewSender(s ingest.Stream, payload uint8, inBand bool) (*Sender, error) {
 	case "opus":
 		f := &format.Opus{PayloadTyp: payload, ChannelCount: s.Channels}
 		enc, err := f.CreateEncoder()
+		if err != nil {
+			return nil, err
+		}
 		return &Sender{f, 48000, func(p *ingest.Packet) ([]*rtp.Packet, error) {
 			r, err := enc.Encode(p.Data)
 			return []*rtp.Packet{r}, err
-		}}, err
+		}}, nil
 	case "pcm_s16le", "pcm_s24le", "pcm_u8":
 		return pcmSender(s, payload)
 	case "pcm_mulaw", "pcm_alaw":
 		f := &format.G711{PayloadTyp: payload, MULaw: s.Codec == "pcm_mulaw", SampleRate: s.SampleRate, ChannelCount: s.Channels}
 		enc, err := f.CreateEncoder()
-		return &Sender{f, s.SampleRate, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode(p.Data) }}, err
+		if err != nil {
+			return nil, err
+		}
+		return &Sender{f, s.SampleRate, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode(p.Data) }}, nil
 	case "adpcm_g722":
 		f := &format.G722{}
 		enc, err := f.CreateEncoder()
+		if err != nil {
+			return nil, err
+		}
 		return &Sender{f, 8000, func(p *ingest.Packet) ([]*rtp.Packet, error) {
 			r, err := enc.Encode(p.Data)
 			return []*rtp.Packet{r}, err
-		}}, err
+		}}, nil
 	case "mp2", "mp3":
 		f := &format.MPEG1Audio{}
 		enc, err := f.CreateEncoder()
-		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode([][]byte{p.Data}) }}, err
+		if err != nil {
+			return nil, err
+		}
+		return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode([][]byte{p.Data}) }}, nil
 	case "ac3":
 		f := &format.AC3{PayloadTyp: payload, SampleRate: s.SampleRate, ChannelCount: s.Channels}
 		enc, err := f.CreateEncoder()
-		return &Sender{f, s.SampleRate, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode([][]byte{p.Data}) }}, err
+		if err != nil {
+			return nil, err
+		}
+		return &Sender{f, s.SampleRate, func(p *ingest.Packet) ([]*rtp.Packet, error) { return enc.Encode([][]byte{p.Data}) }}, nil
 	}
 	return nil, fmt.Errorf("rtsptest: %s can't be sent", s.Codec)
 }
@@ -213,6 +246,9 @@ func h264Sender(s ingest.Stream, payload uint8, inBand bool) (*Sender, error) {
 		f.SPS, f.PPS = nil, nil
 	}
 	enc, err := f.CreateEncoder()
+	if err != nil {
+		return nil, err
+	}
 	return &Sender{f, 90000, func(p *ingest.Packet) ([]*rtp.Packet, error) {
 		var au [][]byte
 		if avcc {
@@ -232,7 +268,7 @@ func h264Sender(s ingest.Stream, payload uint8, inBand bool) (*Sender, error) {
 			au = append(slices.Clone(lead), au...)
 		}
 		return enc.Encode(au)
-	}}, err
+	}}, nil
 }
 
 // avcSets returns the parameter sets of an AVCDecoderConfigurationRecord.
@@ -260,7 +296,7 @@ func aacSender(s ingest.Stream, payload uint8) (*Sender, error) {
 	var c mpeg4audio.AudioSpecificConfig
 	adts := len(s.Extra) == 0
 	if adts { // MPEG-TS: each frame says it
-		c = mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: s.SampleRate, ChannelConfig: uint8(s.Channels), ChannelCount: s.Channels}
+		c = mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: s.SampleRate, ChannelConfig: uint8(s.Channels)}
 	} else if err := c.Unmarshal(s.Extra); err != nil {
 		// FFmpeg may have put more behind it.
 		if err := c.Unmarshal(s.Extra[:min(2, len(s.Extra))]); err != nil {
@@ -269,6 +305,9 @@ func aacSender(s ingest.Stream, payload uint8) (*Sender, error) {
 	}
 	f := &format.MPEG4Audio{PayloadTyp: payload, ProfileLevelID: 1, Config: &c, SizeLength: 13, IndexLength: 3, IndexDeltaLength: 3}
 	enc, err := f.CreateEncoder()
+	if err != nil {
+		return nil, err
+	}
 	return &Sender{f, s.SampleRate, func(p *ingest.Packet) ([]*rtp.Packet, error) {
 		if !adts {
 			return enc.Encode([][]byte{p.Data})
@@ -282,7 +321,7 @@ func aacSender(s ingest.Stream, payload uint8) (*Sender, error) {
 			aus = append(aus, a.AU)
 		}
 		return enc.Encode(aus)
-	}}, err
+	}}, nil
 }
 
 // latmSender sends AAC as LATM.
@@ -296,13 +335,16 @@ func latmSender(s ingest.Stream, payload uint8) (*Sender, error) {
 	}}}
 	f := &format.MPEG4AudioLATM{PayloadTyp: payload, ProfileLevelID: 1, StreamMuxConfig: mux}
 	enc, err := f.CreateEncoder()
+	if err != nil {
+		return nil, err
+	}
 	return &Sender{f, s.SampleRate, func(p *ingest.Packet) ([]*rtp.Packet, error) {
 		b, err := mpeg4audio.AudioMuxElement{StreamMuxConfig: mux, Payloads: [][][][]byte{{{p.Data}}}}.Marshal()
 		if err != nil {
 			return nil, err
 		}
 		return enc.Encode(b)
-	}}, err
+	}}, nil
 }
 
 // pcmSender turns the bytes of little-endian samples round.
@@ -310,11 +352,14 @@ func pcmSender(s ingest.Stream, payload uint8) (*Sender, error) {
 	size := map[string]int{"pcm_s16le": 2, "pcm_s24le": 3, "pcm_u8": 1}[s.Codec]
 	f := &format.LPCM{PayloadTyp: payload, BitDepth: 8 * size, SampleRate: s.SampleRate, ChannelCount: s.Channels}
 	enc, err := f.CreateEncoder()
+	if err != nil {
+		return nil, err
+	}
 	return &Sender{f, s.SampleRate, func(p *ingest.Packet) ([]*rtp.Packet, error) {
 		b := slices.Clone(p.Data)
 		for i := 0; i+size <= len(b); i += size {
 			slices.Reverse(b[i : i+size])
 		}
 		return enc.Encode(b)
-	}}, err
+	}}, nil
 }
