@@ -191,7 +191,7 @@ func (c *nalCoder) sample(data []byte, key bool) ([]byte, bool, error) {
 	// A configuration record means lengths; but a stream that was remuxed may
 	// still come with start codes.
 	split := annexB
-	if c.length > 0 && !startCode(data) {
+	if c.length > 0 && (addsUp(data, c.length) || !startCode(data)) {
 		split = func(b []byte) func(func([]byte) bool) { return lengthed(b, c.length) }
 	}
 	out := make([]byte, 0, len(data)+16)
@@ -288,6 +288,22 @@ func size(c codecs.Codec) (w, h int) {
 		}
 	}
 	return 0, 0
+}
+
+// addsUp reports whether b is NAL units behind their lengths and nothing else. It
+// is asked first: the length of a unit of 256 to 511 bytes looks like a start code.
+func addsUp(b []byte, length int) bool {
+	for len(b) > length {
+		n := 0
+		for _, x := range b[:length] {
+			n = n<<8 | int(x)
+		}
+		if n > len(b)-length {
+			return false
+		}
+		b = b[length+n:]
+	}
+	return len(b) == 0
 }
 
 func startCode(b []byte) bool {

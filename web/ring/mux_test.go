@@ -262,6 +262,24 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// TestLengthLikeStartCode: the length of a NAL unit of 256 to 511 bytes begins with
+// what is a start code elsewhere.
+func TestLengthLikeStartCode(t *testing.T) {
+	record := append([]byte{1, testSPS[1], testSPS[2], testSPS[3], 0xff, 0xe1, 0, byte(len(testSPS))}, testSPS...)
+	record = append(append(record, 1, 0, byte(len(testPPS))), testPPS...)
+	c := newCoder(&ingest.Stream{Kind: ingest.Video, Codec: "h264", Extra: record})
+	for _, n := range []int{1, 2, 255, 256, 0x167, 511, 512, 70000} {
+		nal := append([]byte{0x41}, bytes.Repeat([]byte{0xaa}, n-1)...)
+		data := append([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, nal...)
+		for _, form := range [][]byte{data, startCoded(nal)} {
+			got, changed, err := c.sample(form, false)
+			if err != nil || changed || !bytes.Equal(got, data) {
+				t.Errorf("NAL unit of %d bytes in %x…: %d bytes come out, configuration changed: %v, %v", n, form[:4], len(got), changed, err)
+			}
+		}
+	}
+}
+
 func TestRotationIsTold(t *testing.T) {
 	streams, list := packets(t, mediatest.ByName(t, "mp4-rotate-90"))
 	if p := mux(t, streams, list)[0]; p.rotation != 90 || p.width != 96 || p.height != 128 {
