@@ -98,9 +98,9 @@ func TestPublish(t *testing.T) {
 	var seen [2]int
 	var moved bool
 	for seen[0] < 100 || seen[1] < 100 || !moved {
-		p, err := src.Read(t.Context())
-		if err != nil {
-			t.Fatal(err)
+		p, readErr := src.Read(t.Context())
+		if readErr != nil {
+			t.Fatal(readErr)
 		}
 		if p.PTS < last[p.Stream] || p.Arrived.IsZero() || p.Seg != 0 {
 			t.Fatalf("%+v behind %v", p, last[p.Stream])
