@@ -120,7 +120,7 @@ func (s *Server) publish(ctx context.Context, name, offer string) (_ *session, a
 	s.mu.Unlock()
 	if old != nil {
 		s.log.Info("a publisher takes the place of another", "source", name)
-		old.session.close()
+		old.end()
 	}
 	if err = s.join(x); err != nil {
 		x.close()

@@ -85,14 +85,14 @@ func (j *h264Judge) keep(n []byte) {
 	t := n[0] & 0x1f
 	switch t {
 	case nalSPS:
+		if profile := n[1]; profile != 66 && profile != 77 && profile != 100 {
+			j.fail(fmt.Sprintf("browsers don't decode H.264 profile %d", profile))
+		}
 		var sps h264.SPS
 		if err := sps.Unmarshal(n); err != nil {
 			return
 		}
-		switch {
-		case sps.ProfileIdc != 66 && sps.ProfileIdc != 77 && sps.ProfileIdc != 100:
-			j.fail(fmt.Sprintf("browsers don't decode H.264 profile %d", sps.ProfileIdc))
-		case !sps.FrameMbsOnlyFlag:
+		if !sps.FrameMbsOnlyFlag {
 			j.fail("the H.264 is interlaced")
 		}
 		j.put(t, n, sps.ID)

@@ -339,7 +339,7 @@ func (p *publisher) picked(index int) bool {
 
 // Close implements ingest.Source: it ends the session.
 func (p *publisher) Close() error {
-	p.session.close()
+	p.end()
 	return nil
 }
 
