@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seehear/seehear"
@@ -79,8 +80,9 @@ type serving struct {
 	store *ring.Store // nil without
 	web   *web.Server
 
+	delay atomic.Pointer[string] // sync-delay
+
 	mu       sync.Mutex
-	delay    string // sync-delay
 	stations map[string]*station
 }
 
@@ -100,7 +102,8 @@ func (c *serveCmd) Run(ctx context.Context, g *cli, s streams, stop softStop) (e
 	if level == "off" {
 		level = "warn" // what goes wrong while it serves is nowhere else
 	}
-	l := &serving{cmd: c, log: newLogger(s.err, level), delay: c.SyncDelay, stations: map[string]*station{}}
+	l := &serving{cmd: c, log: newLogger(s.err, level), stations: map[string]*station{}}
+	l.delay.Store(&c.SyncDelay)
 	ln, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,7 +115,11 @@ func keyOf(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
 func (c *serveCmd) BeforeResolve(k *kong.Context) error {
 	flags := map[string]bool{}
 	config, given := "", false
+	_, c.file.delaySet = os.LookupEnv("SEEHEAR_SYNC_DELAY")
 	for _, p := range k.Path {
+		if p.Flag != nil && p.Flag.Name == "sync-delay" {
+			c.file.delaySet = true
+		}
 		for _, f := range p.Flags {
 			flags[keyOf(f.Name)] = f.Name != "help" && f.Name != "version" && f.Name != "config" && f.Name != "source"
 			if f.Name == "config" {
@@ -177,6 +182,8 @@ type configured struct {
 	configFile
 	name  string // "" if there is none
 	known map[string]bool
+	// delaySet says that the command line or the environment has the sync-delay.
+	delaySet bool
 }
 
 // sources joins the sources of the file, the environment and the command line.
@@ -368,12 +375,9 @@ func (l *serving) reload(ctx context.Context, old configFile) configFile {
 		}
 		if key == "sync_delay" {
 			if _, _, err := parseDelay(b.Value); err == nil || b.Value == "" {
-				l.mu.Lock()
-				l.delay = b.Value
-				if b.Value == "" {
-					l.delay = c.SyncDelay
+				if delay := cmp.Or(b.Value, "auto"); !c.file.delaySet {
+					l.delay.Store(&delay)
 				}
-				l.mu.Unlock()
 				continue
 			}
 		}

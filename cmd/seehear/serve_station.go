@@ -129,7 +129,6 @@ func (st *station) run(ctx context.Context) {
 			return
 		}
 		wait = min(2*wait, lastRetry)
-		st.state(hub.Connecting, "")
 	}
 }
 
@@ -367,10 +366,7 @@ const (
 // follow moves the delay to what holds the 95th percentile of the results that
 // belong to a picture.
 func (st *station) follow() {
-	st.serving.mu.Lock()
-	setting := st.delay
-	st.serving.mu.Unlock()
-	want, auto, err := parseDelay(setting)
+	want, auto, err := parseDelay(*st.delay.Load())
 	if err != nil {
 		return
 	}

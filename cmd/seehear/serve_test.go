@@ -237,7 +237,7 @@ func TestServeConfig(t *testing.T) {
 	s.until("the viewer of b to be told", func() bool { v.mu.Lock(); defer v.mu.Unlock(); return v.bye == "the source was changed" })
 	s.until("the other key to be named", func() bool { return strings.Contains(s.log(), "start again to take it up") })
 
-	write("models: none\nlocalize: sync\nslots: 7\nsources:\n  a: " + clip + "\n  c: /nowhere/at/all.mp4\n")
+	write("models: none\nlocalize: sync\nslots: 7\nsync_delay: 700ms\nsources:\n  a: " + clip + "\n  c: /nowhere/at/all.mp4\n")
 	s.until("b to go and c to fail", func() bool {
 		all := s.sources()
 		_, b := all["b"]
@@ -463,4 +463,31 @@ func FuzzConfig(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The delay of the file is taken up while it serves, unless it was set from
+// elsewhere.
+func TestServeDelay(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "seehear.yaml")
+	write := func(delay string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte("models: none\nsync_delay: "+delay+"\nsources: {a: "+barcodes(t)+"}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("100ms")
+	s := serve(t, "--config", name)
+	w := s.watch(t, "a", false)
+	for _, c := range []struct {
+		text string
+		want float64
+	}{{"100ms", .1}, {"350ms", .35}, {"0", 0}} {
+		write(c.text)
+		s.until("a delay of "+c.text, func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.hello["sync_delay"] == c.want
+		})
+	}
+	s.stop()
 }
