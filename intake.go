@@ -8,7 +8,7 @@ import (
 
 	"github.com/seehear/seehear/align"
 	"github.com/seehear/seehear/decode"
-	"github.com/seehear/seehear/ingest/flow"
+	"github.com/seehear/seehear/ingest"
 )
 
 // intake reads, decodes and aligns: the front of the pipeline. One goroutine
@@ -28,6 +28,13 @@ type intake struct {
 	moments []*align.Moment
 	over    error // what ended reading: errWhole, errSoft, or what went wrong
 	at      time.Duration
+	decoded func(at ingest.Stamp, frame bool) // told of each frame and block, if not nil
+}
+
+// queue takes moments, as a flow.Queue does.
+type queue interface {
+	Put(context.Context, *align.Moment) error
+	Close()
 }
 
 // Why reading ended, other than by an error.
@@ -117,12 +124,13 @@ func (in *intake) first() error {
 }
 
 // run reads to the end and puts the moments into q, which it closes.
-func (in *intake) run(ctx context.Context, q *flow.Queue[*align.Moment]) error {
+func (in *intake) run(ctx context.Context, q queue) error {
 	defer q.Close()
 	for {
 		for i, u := range in.units {
 			in.units[i] = decode.Unit{}
 			in.progress(u)
+			in.p.Tap.take(u)
 			in.moments = in.aligner.Push(in.moments[:0], u)
 			if err := in.pass(ctx, q); err != nil {
 				return err
@@ -153,8 +161,14 @@ func (in *intake) progress(u decode.Unit) {
 	switch {
 	case u.Frame != nil:
 		at = u.Frame.At
+		if in.decoded != nil {
+			in.decoded(u.Frame.Stamp, true)
+		}
 	case u.Block != nil:
 		at = u.Block.At
+		if in.decoded != nil {
+			in.decoded(u.Block.Stamp, false)
+		}
 	}
 	if at > in.at {
 		in.at = at
@@ -165,7 +179,7 @@ func (in *intake) progress(u decode.Unit) {
 }
 
 // pass hands on the moments that some family wants and releases the others.
-func (in *intake) pass(ctx context.Context, q *flow.Queue[*align.Moment]) error {
+func (in *intake) pass(ctx context.Context, q queue) error {
 	for i, m := range in.moments {
 		if in.plan.calls(m) {
 			if err := q.Put(ctx, m); err != nil {

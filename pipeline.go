@@ -23,7 +23,8 @@ const (
 	ahead   = 64
 )
 
-// run is one run from the first decoded unit on.
+// run is one run from the first decoded unit on. A live one is run by live; of
+// the others:
 //
 // Three parties work on it: the intake in a goroutine of its own, the workers of
 // the workshop, and the caller of do, who takes the finished moments in order,
@@ -52,20 +53,16 @@ type outlet struct {
 	err  error
 }
 
-// do runs to the end.
+// do runs a file to the end.
 func (r *run) do() (sinks.Summary, error) {
 	r.states = make([]infer.State, len(r.plan.families))
 	r.opened = make([]bool, len(r.plan.families))
 	r.begin()
 
-	policy, depth, window := flow.Block, waiting, max(ahead, 4*r.p.Workers)
-	if r.reader.Live() {
-		policy, depth, window = flow.DropOldest, 1, r.p.Workers
-	}
-	q := flow.New(depth, policy, (*align.Moment).Release)
+	q := flow.New(waiting, flow.Block, (*align.Moment).Release)
 	read := make(chan error, 1)
 	go func() { read <- r.in.run(r.inner, q) }()
-	shop := newWorkshop(r.inner, r.plan.families, q, r.p.Workers, window)
+	shop := newWorkshop(r.inner, r.plan.families, q, r.p.Workers, max(ahead, 4*r.p.Workers))
 
 	err := r.writable()
 	if err != nil {

@@ -51,6 +51,9 @@ func fold(p *Pipeline) *plan {
 		i := slices.IndexFunc(pl.families, func(f infer.Family) bool { return f == cutFamily{} })
 		pl.needs[i].Image = smallest(pl.outputs.Sizes)
 	}
+	if p.Tap != nil {
+		p.Tap.fold(&pl.outputs)
+	}
 	if len(pl.outputs.Sounds) == 0 {
 		// Sound is always decoded, in the source's own form if nobody needs
 		// another: the summary counts it, and what is missing of it.

@@ -24,8 +24,10 @@
 //		Cuts:     true,
 //	})
 //
-// The results depend on the media and the networks alone: not on the number of
-// workers or processors, nor on how fast anything is.
+// The results of a file depend on the media and the networks alone: not on the
+// number of workers or processors, nor on how fast anything is. A live source
+// (decode.Reader.Live) does not wait: what there is no time for is left out, the
+// oldest first, and counted (see Note [Live]).
 package seehear
 
 import (
@@ -61,6 +63,13 @@ type Pipeline struct {
 	// Workers is how many moments are looked at side by side; 0 means
 	// runtime.GOMAXPROCS.
 	Workers int
+	// Fair shares the looking among the live runs that are given the same one; a
+	// live run without has Workers slots to itself.
+	Fair *Fair
+	// Monitor, if not nil, is told how a live run is doing.
+	Monitor *Monitor
+	// Tap, if not nil, gets a further form of what is decoded.
+	Tap *Tap
 	// Align bounds what is remembered when streams drift apart.
 	Align align.Options
 	// Soft, when closed, ends the run early but properly: reading stops, what was
@@ -101,6 +110,7 @@ func Run(ctx context.Context, p Pipeline) (sinks.Summary, error) {
 	if err != nil {
 		return account(ingest.Damage{}, decode.Stats{}, align.Stats{}, err), err
 	}
+	p.Align.Apart = reader.Live()
 	aligner, err := align.New(pl.outputs, reader.Streams(), pl.needs, p.Align)
 	if err != nil {
 		err = sinks.Join(fmt.Errorf("seehear: %w", err), reader.Close())
@@ -113,7 +123,10 @@ func Run(ctx context.Context, p Pipeline) (sinks.Summary, error) {
 		in: newIntake(ctx, inner, &p, pl, reader, aligner), reader: reader, aligner: aligner,
 	}
 	err = r.in.first()
-	if err == nil {
+	switch {
+	case err == nil && reader.Live():
+		return r.live()
+	case err == nil:
 		return r.do()
 	}
 	r.in.close()

@@ -149,6 +149,10 @@ type Options struct {
 	// MaxLag is how far one stream may lag behind the other before the aligner
 	// goes on without it; 0 means 10 s. See Note [Watermarks].
 	MaxLag time.Duration
+	// Apart gives out each need's moments as soon as they are certain: in order
+	// among themselves, whatever other needs still wait for. For live sources: a
+	// frame must not wait for the end of a window of sound that is centred on it.
+	Apart bool
 	// Tolerance is the longest absence that no EveryGap moment is made for; 0
 	// means 50 ms, a little more than the longest frame of AAC at 44.1 kHz, by
 	// which the streams of ordinary files differ at both ends. For the start and

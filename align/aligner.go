@@ -24,7 +24,8 @@ import (
 // the last sample of its window. Moments come in the order of (Seg, key, index
 // of the need), where the key is the moment's At, of a gap its end. Each need
 // knows a lower bound of its next key, so the order is settled without waiting
-// for more than it takes.
+// for more than it takes. With Options.Apart that order is kept within each need
+// alone, and none waits for another.
 //
 // So only stamps decide. There is one limit: a stream whose watermark lies more
 // than Options.MaxLag behind the other's newest stamp is taken to have nothing

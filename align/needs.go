@@ -277,7 +277,8 @@ func (a *Aligner) gapSoundLow() time.Duration {
 	return a.audioLow(&a.sounds[0])
 }
 
-// emit appends the moments that are certain, in the order of key and need.
+// emit appends the moments that are certain, in the order of key and need, or
+// those of each need alone with Options.Apart.
 func (a *Aligner) emit(dst []*Moment) []*Moment {
 	a.findStarts()
 	a.findLate()
@@ -285,6 +286,9 @@ func (a *Aligner) emit(dst []*Moment) []*Moment {
 		best, bestKey, bestState := -1, never, none
 		for i := range a.wants {
 			key, st := a.next(&a.wants[i])
+			if a.opt.Apart && st != ready {
+				continue
+			}
 			if st != none && (best < 0 || key < bestKey) {
 				best, bestKey, bestState = i, key, st
 			}

@@ -238,3 +238,109 @@ func TestNonsense(t *testing.T) {
 		}
 	})
 }
+
+// Apart changes when a moment comes, and its order among those of other needs,
+// and nothing else: each need gets the same ones, none of them later.
+func TestApart(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p, needs := drawPlot(t), drawNeeds(t)
+		opt := Options{MaxLag: 1500 * ms, Tolerance: 50 * ms}
+		m := new(media)
+		video, audio := p.units(m)
+		arrival := shuffle(t, video, audio, opt.MaxLag)
+		var isVideo []bool
+		for _, u := range arrival {
+			isVideo = append(isVideo, u.Frame != nil || u.End != nil && u.End.Kind == ingest.Video)
+		}
+		// What each need has got after each unit.
+		gather := func(units []decode.Unit, opt Options) (told [][]string, counts [][]int) {
+			told = make([][]string, len(needs))
+			a, err := New(plotOutputs, p.streams(), needs, opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			take := func(ms []*Moment) {
+				for _, x := range ms {
+					told[x.Need] = append(told[x.Need], tell(x, needs))
+					x.Release()
+				}
+				var n []int
+				for _, l := range told {
+					n = append(n, len(l))
+				}
+				counts = append(counts, n)
+			}
+			for _, u := range units {
+				take(a.Push(nil, u))
+			}
+			take(a.Flush(nil))
+			if a.Held() != 0 {
+				t.Fatalf("%d moments held", a.Held())
+			}
+			return told, counts
+		}
+		want, before := gather(arrival, opt)
+		video, audio = p.units(m)
+		again := make([]decode.Unit, 0, len(isVideo))
+		for _, v := range isVideo {
+			if v {
+				again, video = append(again, video[0]), video[1:]
+			} else {
+				again, audio = append(again, audio[0]), audio[1:]
+			}
+		}
+		opt.Apart = true
+		got, counts := gather(again, opt)
+		for i := range needs {
+			if !slices.Equal(got[i], want[i]) {
+				t.Fatalf("need %+v\n got  %q\n want %q", needs[i], got[i], want[i])
+			}
+			for k := range counts {
+				if counts[k][i] < before[k][i] {
+					t.Fatalf("need %+v has %d moments after unit %d, and %d without Apart", needs[i], counts[k][i], k, before[k][i])
+				}
+			}
+		}
+		if m.pool.Held() != 0 {
+			t.Fatalf("%d frames and blocks held", m.pool.Held())
+		}
+	})
+}
+
+// A frame does not wait for a long window of sound that another need has asked for.
+func TestApartDoesNotWait(t *testing.T) {
+	for _, apart := range []bool{false, true} {
+		m := new(media)
+		p := &plot{video: true, audio: true}
+		a, err := New(plotOutputs, p.streams(), []Need{
+			{Cadence: EveryFrame, Image: 0, Sound: 0, Window: 160, Place: End},
+			{Cadence: EveryHop, Image: -1, Sound: 0, Window: 5 * plotOutputs.Sounds[0].Rate, Hop: plotOutputs.Sounds[0].Rate},
+		}, Options{Apart: apart})
+		if err != nil {
+			t.Fatal(err)
+		}
+		worst := time.Duration(0)
+		for i := range 250 {
+			at := time.Duration(i) * 40 * ms
+			us := []decode.Unit{m.frame(0, at, 40*ms, byte(i))}
+			for s, o := range plotOutputs.Sounds {
+				us = append(us, m.block(0, s, o.Rate, at, o.Rate/25))
+			}
+			for _, u := range us {
+				for _, x := range a.Push(nil, u) {
+					if x.Need == 0 {
+						worst = max(worst, at-x.At)
+					}
+					x.Release()
+				}
+			}
+		}
+		a.Close()
+		if apart && worst > 40*ms {
+			t.Errorf("a frame came %v after it was certain", worst)
+		}
+		if !apart && worst < time.Second {
+			t.Errorf("in order, a frame came after %v: this test proves nothing", worst)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/seehear/seehear/ingest"
 )
@@ -14,6 +15,10 @@ type Reader struct {
 	src  ingest.Source
 	dec  Decoder
 	done bool
+
+	arrivals [2]arrivals // of video and audio, if live
+	newest   time.Time
+	kinds    map[int]ingest.Kind // by Packet.Stream
 }
 
 // NewReader joins src and dec and owns both.
@@ -36,6 +41,24 @@ func (r *Reader) Damage() ingest.Damage {
 	return ingest.Damage{}
 }
 
+// Wall returns the wall-clock time of a stamp, as [ingest.Walled] does; zero if
+// the source knows none.
+func (r *Reader) Wall(at ingest.Stamp) (t time.Time, exact bool) {
+	if w, ok := r.src.(ingest.Walled); ok {
+		return w.Wall(at)
+	}
+	return time.Time{}, false
+}
+
+// Sync returns what the sender reports of picture and sound, as
+// [ingest.Synced] does; zero if the source has no reports.
+func (r *Reader) Sync() ingest.Sync {
+	if s, ok := r.src.(ingest.Synced); ok {
+		return s.Sync()
+	}
+	return ingest.Sync{}
+}
+
 // Read appends the next units to dst, at least one, and returns io.EOF once
 // everything was delivered. If reading fails, what was already read is decoded
 // and delivered first, and the error comes with the units of the drained
@@ -45,6 +68,7 @@ func (r *Reader) Read(ctx context.Context, dst []Unit) ([]Unit, error) {
 	for !r.done && len(dst) == n {
 		p, err := r.src.Read(ctx)
 		if err == nil {
+			r.note(&p)
 			if dst, err = r.dec.Decode(dst, &p); err != nil {
 				r.done = true
 				return dst, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/seehear/seehear/ingest"
 )
@@ -90,5 +91,25 @@ func TestReaderStopsOnDecodeError(t *testing.T) {
 	r := NewReader(&script{n: 7, err: io.EOF}, &late{err: broken})
 	if n, err := readAll(r); n != 0 || !errors.Is(err, broken) {
 		t.Errorf("%d units, %v", n, err)
+	}
+}
+
+// timed knows when its media happened, and what its sender reports.
+type timed struct{ script }
+
+func (timed) Wall(s ingest.Stamp) (time.Time, bool) { return time.Unix(100, 0).Add(s.At), s.Seg == 2 }
+func (timed) Sync() ingest.Sync                     { return ingest.Sync{Reports: 7} }
+
+func TestReaderPassesTheSendersTimeOn(t *testing.T) {
+	r := NewReader(&timed{}, &late{})
+	if w, exact := r.Wall(ingest.Stamp{At: time.Second, Seg: 2}); !w.Equal(time.Unix(101, 0)) || !exact {
+		t.Errorf("%v, %v", w, exact)
+	}
+	if s := r.Sync(); s.Reports != 7 {
+		t.Errorf("%+v", s)
+	}
+	r = NewReader(&script{}, &late{})
+	if w, exact := r.Wall(ingest.Stamp{}); !w.IsZero() || exact || r.Sync() != (ingest.Sync{}) {
+		t.Errorf("a source without a clock has the time %v, %+v", w, r.Sync())
 	}
 }

@@ -9,3 +9,13 @@ import _ "embed"
 //
 //go:embed results.schema.json
 var ResultsSchema []byte
+
+// Protocol is protocol.md: how results reach viewers.
+//
+//go:embed protocol.md
+var Protocol string
+
+// Config is seehear.yaml: a configuration of `seehear serve`.
+//
+//go:embed seehear.yaml
+var Config []byte

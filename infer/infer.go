@@ -84,7 +84,11 @@ type Event struct {
 	Fixture bool
 	// Short says that the window was not full: less sound than the network is
 	// made for, at a start, an end or a gap.
-	Short   bool
+	Short bool
+	// Wall is the sender's wall-clock time of At, and Lag how far behind the live
+	// edge the result was made. Zero where they are not known: files have neither.
+	Wall    time.Time
+	Lag     time.Duration
 	Payload Payload
 }
 

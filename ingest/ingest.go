@@ -121,6 +121,9 @@ type Packet struct {
 	// Changed carries the stream's new parameters when they changed in front of
 	// this packet, as MPEG-TS and fragmented files may do; otherwise nil.
 	Changed *Stream
+	// Arrived is when the last byte of a live source's packet came, with the
+	// reading of the monotonic clock; zero for files.
+	Arrived time.Time
 }
 
 // Source yields the packets of the selected streams of one input.
@@ -147,15 +150,53 @@ type Damage struct {
 	// Packets of streams that appeared after the input was opened, which are
 	// not read.
 	Late int
+	// Packets of the network that were sent and never came, or came too late.
+	Lost int
 	// Truncated says that the input ends early: its last packet is incomplete,
 	// or by Missing less is there than the container states.
 	Truncated bool
 	Missing   time.Duration
 }
 
+// Add adds what another input of the same source lacks.
+func (d *Damage) Add(o Damage) {
+	d.Entries += o.Entries
+	d.Places += o.Places
+	d.Late += o.Late
+	d.Lost += o.Lost
+	d.Truncated = d.Truncated || o.Truncated
+	d.Missing += o.Missing
+}
+
 // Damaged is a [Source] that can tell what was missing: all of it once Read has
-// returned io.EOF.
+// returned io.EOF, and of a live source what is known so far. Damage may be
+// called from any goroutine; it may wait for a Read that runs.
 type Damaged interface{ Damage() Damage }
+
+// Walled is a [Source] that knows when its media happened. Wall returns the
+// wall-clock time of a stamp that Read has given out: exact if the sender said
+// so (RTCP sender reports), else by the arrival of its packets. It is zero for a
+// stamp that the source knows nothing of, or no more. Wall may be called from any
+// goroutine, also after Close.
+type Walled interface {
+	Wall(Stamp) (t time.Time, exact bool)
+}
+
+// Sync is what the sender's reports say of picture and sound.
+type Sync struct {
+	// Offset is how much later the sound lies, against the picture, than the
+	// arrival of the packets had put it at first: what the reports set right.
+	Offset time.Duration
+	// DriftPPM is how much faster the clock of the sound runs than that of the
+	// picture, in millionths, measured over the reports of this connection.
+	DriftPPM float64
+	// Reports counts the reports; without any, the rest means nothing.
+	Reports int
+}
+
+// Synced is a [Source] whose sender reports how its streams belong together.
+// Sync may be called from any goroutine.
+type Synced interface{ Sync() Sync }
 
 // ErrNoMedia says that the input was opened and holds neither picture nor sound
 // that can be decoded.

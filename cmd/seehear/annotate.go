@@ -54,7 +54,7 @@ func (c *annotateCmd) Run(ctx context.Context, g *cli, s streams, stop softStop)
 	if n := slices.IndexFunc(inputs, func(in input) bool { return in.name == "-" }); n >= 0 && c.Jobs > 1 {
 		c.Jobs = 1 // one standard input
 	}
-	net, err := c.load(g.ONNXRuntime)
+	net, err := c.load(g.ONNXRuntime, false)
 	if err != nil {
 		code := exitAll
 		if e := (*exitError)(nil); errors.As(err, &e) {

@@ -25,7 +25,14 @@ import (
 	"github.com/seehear/seehear/sinks/encode"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if barcodeClip.name != "" {
+			_ = os.RemoveAll(filepath.Dir(barcodeClip.name))
+		}
+		os.Exit(code)
+	}))
+}
 
 const (
 	demo = "../../docs/demo/demo.mp4"

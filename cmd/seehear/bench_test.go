@@ -59,7 +59,7 @@ func replayer(t *testing.T, clip string) func() usage {
 	t.Helper()
 	ctx := context.Background()
 	flags := familyFlags{Models: fixturePack(t), CaptionEvery: "scene", LocalizeFPS: 5, SoundsTop: 5, Threads: 1}
-	net, err := flags.load("")
+	net, err := flags.load("", false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -37,6 +38,7 @@ type network struct {
 	infos    []infer.Info
 	runtime  *ort.Runtime
 	sessions []infer.Session
+	live     bool
 }
 
 // check parses the flags that kong does not check.
@@ -59,9 +61,10 @@ func (f familyFlags) check() (caption.Every, error) {
 
 // load opens the pack's graphs and makes a family of each of its models. With
 // --models none there are none, and ONNX Runtime is not touched; what needs no
-// model runs then only if it is asked for by name.
-func (f familyFlags) load(library string) (net *network, err error) {
-	net = &network{}
+// model runs then only if it is asked for by name. Live families look back alone,
+// give out what they find at once, and share their graphs between sources.
+func (f familyFlags) load(library string, live bool) (net *network, err error) {
+	net = &network{live: live}
 	every, err := f.check()
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
@@ -107,9 +110,9 @@ func (f familyFlags) load(library string) (net *network, err error) {
 		case "soundnet":
 			family, err = soundnet.New(soundnet.Config{Model: m, Info: l.info, Labels: l.labels, Sessions: l.sessions, Top: f.SoundsTop})
 		case "localize":
-			family, err = localize.New(localize.Config{Model: m, Info: l.info, Labels: l.labels, Sessions: l.sessions, FPS: f.LocalizeFPS})
+			family, err = localize.New(localize.Config{Model: m, Info: l.info, Labels: l.labels, Sessions: l.sessions, FPS: f.LocalizeFPS, Live: live})
 		case "caption":
-			family, err = caption.New(caption.Config{Model: m, Info: l.info, Vocabulary: l.vocabulary, Sessions: l.sessions, Every: every, Beam: f.Beam})
+			family, err = caption.New(caption.Config{Model: m, Info: l.info, Vocabulary: l.vocabulary, Sessions: l.sessions, Every: every, Beam: f.Beam, Live: live})
 		case "speech":
 			gate = l
 			continue
@@ -142,7 +145,7 @@ func (f familyFlags) load(library string) (net *network, err error) {
 
 // sync adds the localization that needs no model.
 func (n *network) sync(fps float64) error {
-	family, err := sync.New(sync.Config{FPS: fps})
+	family, err := sync.New(sync.Config{FPS: fps, Live: n.live})
 	if err != nil {
 		return err
 	}
@@ -195,9 +198,13 @@ func (n *network) open(m models.Model, threads int) (*loaded, error) {
 	slices.Sort(roles)
 	for _, role := range roles {
 		g := m.Graphs[role]
-		s, err := n.runtime.Session(n.pack.Path(g.File), ort.SessionOptions{IntraOp: threads})
+		opened, err := n.runtime.Session(n.pack.Path(g.File), ort.SessionOptions{IntraOp: threads})
 		if err != nil {
 			return nil, err
+		}
+		var s infer.Session = opened
+		if n.live {
+			s = infer.Batched(s, infer.BatchOptions{Parallel: runtime.GOMAXPROCS(0)})
 		}
 		n.sessions = append(n.sessions, s)
 		l.sessions[role] = s

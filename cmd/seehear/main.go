@@ -33,6 +33,7 @@ var version = "dev"
 // cli is the command line.
 type cli struct {
 	Annotate annotateCmd `cmd:"" help:"Annotate files, folders, globs, URLs or - (standard input)."`
+	Serve    serveCmd    `cmd:"" help:"Watch live sources, and show them with what is seen and heard to browsers."`
 	Probe    probeCmd    `cmd:"" help:"Print what the networks would see, a line per moment, without any model."`
 	Doctor   doctorCmd   `cmd:"" help:"Check FFmpeg, ONNX Runtime and the model pack, and say how to mend what is wrong."`
 	Models   modelsCmd   `cmd:"" help:"List, describe, verify and download model packs."`

@@ -160,6 +160,35 @@ func (q *Queue[T]) Get(ctx context.Context) (T, error) {
 	}
 }
 
+// Ready waits until Get has something to return at once, and takes nothing: a
+// lone consumer may so get hold of what else it needs first, and then take what is
+// oldest at that time. It ends as Get does.
+func (q *Queue[T]) Ready(ctx context.Context) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			q.passNotEmpty()
+			return err
+		}
+		q.mu.Lock()
+		work, over := q.n > 0, q.closed || q.stopped
+		q.mu.Unlock()
+		if work || over {
+			signal(q.notEmpty) // for Get, or the next consumer
+		}
+		if work {
+			return nil
+		}
+		if over {
+			return io.EOF
+		}
+		select {
+		case <-q.notEmpty:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // Close says that no more values will come. Producers call it after their last
 // Put has returned.
 func (q *Queue[T]) Close() {

@@ -267,3 +267,47 @@ func TestNewRefusesNonsense(t *testing.T) {
 		})
 	}
 }
+
+// Ready takes nothing, and what is taken after it is the newest by then.
+func TestReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New[int](1, DropOldest, nil)
+		ready := make(chan error)
+		wait := func() { ready <- q.Ready(t.Context()) }
+		go wait()
+		synctest.Wait()
+		select {
+		case err := <-ready:
+			t.Fatalf("an empty queue is ready: %v", err)
+		default:
+		}
+		for i := range 3 {
+			if err := q.Put(t.Context(), i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := <-ready; err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Ready(t.Context()); err != nil || q.Len() != 1 {
+			t.Fatalf("Ready took something: %v, %d left", err, q.Len())
+		}
+		if v, err := q.Get(t.Context()); v != 2 || err != nil || q.Dropped() != 2 {
+			t.Fatalf("got %d, %v, %d dropped", v, err, q.Dropped())
+		}
+		go wait()
+		synctest.Wait()
+		q.Close()
+		if err := <-ready; !errors.Is(err, io.EOF) {
+			t.Fatalf("closed and empty: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		q = New[int](1, Block, nil)
+		go func() { ready <- q.Ready(ctx) }()
+		synctest.Wait()
+		cancel()
+		if err := <-ready; !errors.Is(err, context.Canceled) {
+			t.Fatalf("cancelled: %v", err)
+		}
+	})
+}

@@ -72,7 +72,7 @@ func newAAC(rate, channels int) (_ *aac, err error) {
 		if rate > 48000 {
 			to = 48000
 		}
-		if a.resample, err = newResampler(rate, to, layout); err != nil {
+		if a.resample, err = newResampler(rate, to, layout, layout); err != nil {
 			return nil, err
 		}
 		rate = to
@@ -84,6 +84,7 @@ func newAAC(rate, channels int) (_ *aac, err error) {
 		c.SetTimeBase(astiav.NewRational(1, rate))
 		// 80 kbit/s per channel at full rates, less where there is less band.
 		c.SetBitRate(int64(min(80000, 3*rate) * layout.Channels()))
+		toContainer(c)
 	})
 	if err != nil {
 		return nil, err
@@ -167,20 +168,25 @@ func (a *aac) silence(n int64) error {
 // push mixes, resamples and encodes.
 func (a *aac) push(pcm []float32) error {
 	if a.mixed {
-		a.buf = a.buf[:0]
-		for i := 0; i < len(pcm); i += a.channels {
-			sum := float32(0)
-			for _, v := range pcm[i : i+a.channels] {
-				sum += v
-			}
-			a.buf = append(a.buf, sum/float32(a.channels))
-		}
+		a.buf = mixDown(a.buf[:0], pcm, a.channels)
 		pcm = a.buf
 	}
 	if a.resample != nil {
 		return a.resample.run(pcm, a.frames)
 	}
 	return a.frames(pcm)
+}
+
+// mixDown appends the mean of the channels of pcm to dst.
+func mixDown(dst, pcm []float32, channels int) []float32 {
+	for i := 0; i < len(pcm); i += channels {
+		sum := float32(0)
+		for _, v := range pcm[i : i+channels] {
+			sum += v
+		}
+		dst = append(dst, sum/float32(channels))
+	}
+	return dst
 }
 
 // frames cuts interleaved samples into frames and encodes those that are full.
@@ -250,25 +256,26 @@ func (a *aac) free() {
 	}
 }
 
-// resampler converts the rate of interleaved samples.
+// resampler converts the rate of interleaved samples, and their layout.
 type resampler struct {
 	graph *graph
 	frame *astiav.Frame
-	ch    int
+	ch    int // of what goes in
+	outCh int
 	pts   int64
 }
 
 // resampleChunk bounds the frames that go through the graph.
 const resampleChunk = 4096
 
-func newResampler(from, to int, layout astiav.ChannelLayout) (_ *resampler, err error) {
-	r := &resampler{ch: layout.Channels()}
+func newResampler(from, to int, layout, out astiav.ChannelLayout) (_ *resampler, err error) {
+	r := &resampler{ch: layout.Channels(), outCh: out.Channels()}
 	defer func() {
 		if err != nil {
 			r.free()
 		}
 	}()
-	r.graph, err = newGraph("abuffer", "aresample="+strconv.Itoa(to)+",aformat=sample_fmts=flt", func(p *astiav.BuffersrcFilterContextParameters) {
+	r.graph, err = newGraph("abuffer", "aresample="+strconv.Itoa(to)+",aformat=sample_fmts=flt:channel_layouts="+out.String(), func(p *astiav.BuffersrcFilterContextParameters) {
 		p.SetSampleRate(from)
 		p.SetSampleFormat(astiav.SampleFormatFlt)
 		p.SetChannelLayout(layout)
@@ -288,7 +295,7 @@ func newResampler(from, to int, layout astiav.ChannelLayout) (_ *resampler, err 
 
 // run resamples pcm, nil to drain.
 func (r *resampler) run(pcm []float32, each func([]float32) error) error {
-	got := func(f *astiav.Frame) error { return each(samples(f, 0, f.NbSamples()*r.ch)) }
+	got := func(f *astiav.Frame) error { return each(samples(f, 0, f.NbSamples()*r.outCh)) }
 	if pcm == nil {
 		return r.graph.run(nil, got)
 	}

@@ -32,9 +32,8 @@ func newCodec(name string, options map[string]string, setup func(*astiav.CodecCo
 		return nil, errors.New("out of memory")
 	}
 	setup(c.ctx)
-	// MP4 keeps the codec's configuration in its own header; bit-exact output
-	// carries no version and no date.
-	c.ctx.SetFlags(c.ctx.Flags().Add(astiav.CodecContextFlagGlobalHeader).Add(astiav.CodecContextFlagBitexact))
+	// Bit-exact output carries no version and no date.
+	c.ctx.SetFlags(c.ctx.Flags().Add(astiav.CodecContextFlagBitexact))
 	d := astiav.NewDictionary()
 	defer d.Free()
 	for k, v := range options {
@@ -46,6 +45,12 @@ func newCodec(name string, options map[string]string, setup func(*astiav.CodecCo
 		return nil, fmt.Errorf("open encoder %s: %w", name, err)
 	}
 	return c, nil
+}
+
+// toContainer takes the codec's configuration out of the packets: MP4 keeps it in
+// its own header.
+func toContainer(c *astiav.CodecContext) {
+	c.SetFlags(c.Flags().Add(astiav.CodecContextFlagGlobalHeader))
 }
 
 // send encodes f, nil to drain, and hands on what is ready.

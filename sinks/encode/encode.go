@@ -1,8 +1,9 @@
-// Package encode makes video files: H.264 and AAC encoders and an MP4 muxer, on
-// FFmpeg through go-astiav.
+// Package encode codes pictures and sound, on FFmpeg through go-astiav: into video
+// files (H.264 and AAC in MP4), and live (H.264 or VP8, and Opus).
 //
-// sinks/overlay calls it with the frames it has drawn and the source's own
-// sound. A [Writer] joins one encoder per stream to a muxer; the encoders yield
+// Live, [Video] and [Audio] give out each packet in the call that completes it;
+// web/rtc drives them through interfaces of its own. For files, sinks/overlay calls
+// with the frames it has drawn and the source's own sound. A [Writer] joins one encoder per stream to a muxer; the encoders yield
 // packets and know no container, so another container, or a network, can take
 // them as well. What a caller passes in is copied before the call returns. C
 // memory has one owner each (encoder, resampler, muxer), counted by [Handles];
@@ -32,7 +33,7 @@ import (
 var handles atomic.Int64
 
 // Handles returns how many C objects of this package are alive: zero once every
-// Writer is closed.
+// Writer, Video and Audio is closed.
 func Handles() int64 { return handles.Load() }
 
 // Options say what a file holds. A zero W is a file without picture, a zero Rate

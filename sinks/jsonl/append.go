@@ -20,9 +20,9 @@ const (
 	fineDecimals = 6 // root mean squares, which are small
 )
 
-// appendSeconds writes d in seconds with six decimals, rounded half away from
+// AppendSeconds writes d in seconds with six decimals, rounded half away from
 // zero, by integer arithmetic.
-func appendSeconds(b []byte, d time.Duration) []byte {
+func AppendSeconds(b []byte, d time.Duration) []byte {
 	u := uint64(d)
 	if d < 0 {
 		u = -u
@@ -125,7 +125,7 @@ func (o *object) key(k string) {
 	o.b = append(o.b, '"', ':')
 }
 
-func (o *object) seconds(k string, d time.Duration)  { o.key(k); o.b = appendSeconds(o.b, d) }
+func (o *object) seconds(k string, d time.Duration)  { o.key(k); o.b = AppendSeconds(o.b, d) }
 func (o *object) str(k, v string)                    { o.key(k); o.b = appendString(o.b, v) }
 func (o *object) num(k string, v int64)              { o.key(k); o.b = strconv.AppendInt(o.b, v, 10) }
 func (o *object) float(k string, v float64, dec int) { o.key(k); o.b = appendFloat(o.b, v, dec) }
@@ -134,6 +134,19 @@ func (o *object) bytes(k string, v []byte) {
 	o.key(k)
 	o.b = append(o.b, '"')
 	o.b = base64.StdEncoding.AppendEncode(o.b, v)
+	o.b = append(o.b, '"')
+}
+
+// wall writes t in UTC to the nanosecond, unless it is zero or lies in a year
+// that RFC 3339 cannot say.
+func (o *object) wall(k string, t time.Time) {
+	t = t.UTC()
+	if t.IsZero() || t.Year() < 0 || t.Year() > 9999 {
+		return
+	}
+	o.key(k)
+	o.b = append(o.b, '"')
+	o.b = t.AppendFormat(o.b, time.RFC3339Nano)
 	o.b = append(o.b, '"')
 }
 
@@ -190,21 +203,33 @@ func appendHeader(b []byte, h *sinks.Header) []byte {
 	o.str("source", h.Source)
 	o.flag("live", h.Live)
 	o.key("streams")
-	o.b = append(o.b, '[')
-	for i := range h.Streams {
-		if i > 0 {
-			o.b = append(o.b, ',')
-		}
-		o.stream(&h.Streams[i])
-	}
-	o.b = append(o.b, ']')
+	o.b = AppendStreams(o.b, h.Streams)
 	o.key("models")
-	o.b = append(o.b, '[')
-	for i := range h.Models {
+	o.b = AppendModels(o.b, h.Models)
+	o.end()
+	return append(o.b, '\n')
+}
+
+// AppendStreams writes the header's array of streams.
+func AppendStreams(b []byte, streams []ingest.Stream) []byte {
+	o := object{append(b, '[')}
+	for i := range streams {
 		if i > 0 {
 			o.b = append(o.b, ',')
 		}
-		m := &h.Models[i]
+		o.stream(&streams[i])
+	}
+	return append(o.b, ']')
+}
+
+// AppendModels writes the header's array of models.
+func AppendModels(b []byte, models []infer.Info) []byte {
+	o := object{append(b, '[')}
+	for i := range models {
+		if i > 0 {
+			o.b = append(o.b, ',')
+		}
+		m := &models[i]
 		o.open()
 		o.str("name", m.Name)
 		o.str("version", m.Version)
@@ -214,9 +239,7 @@ func appendHeader(b []byte, h *sinks.Header) []byte {
 		o.strIf("license", m.License)
 		o.end()
 	}
-	o.b = append(o.b, ']')
-	o.end()
-	return append(o.b, '\n')
+	return append(o.b, ']')
 }
 
 func (o *object) stream(s *ingest.Stream) {
@@ -251,8 +274,18 @@ func (o *object) stream(s *ingest.Stream) {
 // error says that the payload is of a type that this package does not know; b is
 // then unchanged.
 func AppendEvent(b []byte, ev *infer.Event) ([]byte, error) {
+	line, err := AppendMembers(append(b, '{'), ev)
+	if err != nil {
+		return b, err
+	}
+	return append(line, '}'), nil
+}
+
+// AppendMembers writes what stands between the braces of an event's line, for
+// objects that hold more than the line does; b ends with the brace, or with a
+// member. The error is that of [AppendEvent].
+func AppendMembers(b []byte, ev *infer.Event) ([]byte, error) {
 	o := object{b}
-	o.open()
 	o.seconds("t", ev.At)
 	o.seconds("dur", ev.Dur)
 	o.num("seg", int64(ev.Seg))
@@ -263,6 +296,10 @@ func AppendEvent(b []byte, ev *infer.Event) ([]byte, error) {
 	o.strIf("model", ev.Model)
 	o.flag("fixture", ev.Fixture)
 	o.flag("short", ev.Short)
+	o.wall("wall", ev.Wall)
+	if ev.Lag != 0 {
+		o.seconds("lag", ev.Lag)
+	}
 	o.key(ev.Payload.Kind())
 	o.open()
 	switch p := ev.Payload.(type) {
@@ -305,7 +342,6 @@ func AppendEvent(b []byte, ev *infer.Event) ([]byte, error) {
 	default:
 		return b, fmt.Errorf("sinks: event at %v has a payload of unknown type %T", ev.At, p)
 	}
-	o.end()
 	o.end()
 	return o.b, nil
 }

@@ -108,6 +108,13 @@ func TestLines(t *testing.T) {
 			infer.Event{Payload: &infer.Face{W: 1, H: 1, Pix: []byte{1, 2, 3}}},
 			`{"t":0.000000,"dur":0.000000,"seg":0,"kind":"face","face":{"w":1,"h":1,"voice":0,"used":0.0000,"notice":"` + infer.FaceNotice + `"}}`,
 		},
+		{
+			infer.Event{
+				Wall: time.Date(2026, 3, 4, 6, 7, 8, 90, time.FixedZone("", 3600)), Lag: 1234567 * time.Nanosecond,
+				Payload: &infer.Cut{},
+			},
+			`{"t":0.000000,"dur":0.000000,"seg":0,"kind":"cut","wall":"2026-03-04T05:07:08.00000009Z","lag":0.001235,"cut":{"strength":0.0000}}`,
+		},
 	} {
 		got, err := AppendEvent(nil, &tt.ev)
 		if err != nil {
@@ -123,7 +130,7 @@ func TestLines(t *testing.T) {
 func TestSecondsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ns := rapid.Int64().Draw(t, "ns")
-		got := string(appendSeconds(nil, time.Duration(ns)))
+		got := string(AppendSeconds(nil, time.Duration(ns)))
 		want := new(big.Rat).SetFrac64(ns, 1e9).FloatString(6) // halves away from zero
 		if want == "-0.000000" {
 			want = "0.000000"

@@ -213,6 +213,8 @@ func parseLine(b []byte) (infer.Event, *sinks.Summary, error) {
 		Model   string          `json:"model"`
 		Fixture bool            `json:"fixture"`
 		Short   bool            `json:"short"`
+		Wall    time.Time       `json:"wall"`
+		Lag     seconds         `json:"lag"`
 		Sound   *infer.Sound    `json:"sound"`
 		Speech  *infer.Speech   `json:"speech"`
 		Heatmap *infer.Heatmap  `json:"heatmap"`
@@ -235,6 +237,7 @@ func parseLine(b []byte) (infer.Event, *sinks.Summary, error) {
 	ev := infer.Event{
 		Stamp: ingest.Stamp{At: time.Duration(*l.T), Seg: l.Seg}, Dur: time.Duration(l.Dur),
 		Model: l.Model, Fixture: l.Fixture, Short: l.Short,
+		Wall: l.Wall, Lag: time.Duration(l.Lag),
 	}
 	switch {
 	case l.Kind == "sound" && l.Sound != nil:

@@ -1,0 +1,299 @@
+//go:build proof
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seehear/seehear/ingest/av"
+	"github.com/seehear/seehear/ingest/rtsp/rtsptest"
+)
+
+// TestLiveProof holds `seehear serve` to its promises, as long as that takes: about
+// an hour. PROOF_KILLS, PROOF_VIEWERS and PROOF_MINUTES make it shorter.
+func TestLiveProof(t *testing.T) {
+	t.Run("latency", proveLatency)
+	t.Run("kills", proveKills)
+	t.Run("viewers", proveViewers)
+	t.Run("eight sources", proveEight)
+	t.Run("soak", proveSoak)
+}
+
+func proofNumber(t *testing.T, name string, n int) int {
+	t.Helper()
+	if s := os.Getenv("PROOF_" + name); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+func percentile(list []float64, p float64) float64 {
+	if len(list) == 0 {
+		return math.NaN()
+	}
+	slices.Sort(list)
+	return list[min(len(list)-1, int(math.Ceil(p*float64(len(list))))-1)]
+}
+
+// camera plays a 720p film over RTSP, with a keyframe each second.
+func camera720(t *testing.T) *rtsptest.Server {
+	t.Helper()
+	name := synth(t, "camera720.mp4", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=20",
+		"-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=48000:duration=20",
+		"-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p", "-c:a", "aac")
+	return rtsptest.Start(t, rtsptest.Load(t, name), rtsptest.Options{})
+}
+
+// From the arrival of the last packet that a result needs to its arrival at a
+// viewer: inference and 150 ms. A picture reaches the viewer 300 ms after it was
+// sent, without a delay.
+func proveLatency(t *testing.T) {
+	s := serve(t, "--models", fixturePack(t), "--localize", "both", "--sync-delay", "0", "--source", "cam="+camera720(t).URL())
+	w := s.watch(t, "cam", false)
+	s.until("results for half a minute", func() bool { n, _ := w.count("heatmap"); return n > 300 })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var slowest float64
+	speed, _ := w.status["speed"].(map[string]any)
+	for _, ms := range speed {
+		slowest = max(slowest, ms.(float64)/1000)
+	}
+	var lags, results, pictures []float64
+	for _, r := range w.results {
+		if r.Kind != "heatmap" {
+			continue
+		}
+		lags = append(lags, r.Lag)
+		wall, err := time.Parse(time.RFC3339Nano, r.Wall)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, r.came.Sub(wall).Seconds())
+		if at, ok := w.frames[r.RTP]; ok {
+			pictures = append(pictures, at.Sub(wall).Seconds())
+		}
+	}
+	t.Logf("lag of heat maps p50 %.0f ms, p95 %.0f ms, slowest network %.1f ms; from the camera's clock to the viewer: results p95 %.0f ms, pictures p95 %.0f ms (%d)",
+		1e3*percentile(lags, .5), 1e3*percentile(lags, .95), 1e3*slowest, 1e3*percentile(results, .95), 1e3*percentile(pictures, .95), len(pictures))
+	if p := percentile(lags, .95); !(p <= slowest+.15) {
+		t.Errorf("results are %.3f s late, inference takes %.3f s", p, slowest)
+	}
+	if p := percentile(pictures, .95); !(p <= .3) {
+		t.Errorf("pictures are %.3f s late", p)
+	}
+}
+
+// A camera that is killed a hundred times is back 3 s after it returned, each time;
+// the other one does not notice.
+func proveKills(t *testing.T) {
+	kills := proofNumber(t, "KILLS", 100)
+	media := rtsptest.Load(t, barcodes(t))
+	camera, other := rtsptest.Start(t, media, rtsptest.Options{}), rtsptest.Start(t, media, rtsptest.Options{})
+	s := serve(t, "--models", "none", "--localize", "sync", "--source", "door="+camera.URL(), "--source", "yard="+other.URL())
+	w, quiet := s.watch(t, "door", false), s.watch(t, "yard", false)
+	n, _ := w.count("heatmap")
+	var took []float64
+	for range kills {
+		s.until("results", func() bool { m, _ := w.count("heatmap"); return m > n+2 })
+		camera.Kill()
+		s.until("the page to say so", func() bool { return s.sources()["door"].State != "running" })
+		n, _ = w.count("heatmap")
+		camera.Restart()
+		back := time.Now()
+		s.until("results to be back", func() bool { m, _ := w.count("heatmap"); return m > n })
+		took = append(took, time.Since(back).Seconds())
+	}
+	s.until("the page to count them", func() bool { return s.sources()["door"].Reconnects >= kills })
+	x := s.sources()
+	t.Logf("%d kills: results back after p50 %.2f s, p95 %.2f s, at most %.2f s", kills, percentile(took, .5), percentile(took, .95), took[len(took)-1])
+	if worst := took[len(took)-1]; worst > 3 {
+		t.Errorf("once it took %.2f s", worst)
+	}
+	if x["door"].Reconnects != kills || x["yard"].Reconnects != 0 {
+		t.Errorf("reconnects %d and %d", x["door"].Reconnects, x["yard"].Reconnects)
+	}
+	gaps(t, quiet.copy(), 420*time.Millisecond) // one moment
+}
+
+// held is what the process holds.
+type held struct {
+	goroutines int
+	heap       uint64
+	handles    int64
+}
+
+func use() held {
+	runtime.GC()
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return held{runtime.NumGoroutine(), m.HeapAlloc, av.Handles()}
+}
+
+// Viewers come and go in waves of 50, one never reads: what they took is given
+// back, and another viewer's results are as late as without them.
+func proveViewers(t *testing.T) {
+	total := proofNumber(t, "VIEWERS", 200)
+	s := serve(t, "--models", "none", "--localize", "sync", barcodes(t))
+	steady := s.watch(t, "barcodes", false)
+	lag := func(length time.Duration) float64 {
+		from := len(steady.copy())
+		time.Sleep(length)
+		var list []float64
+		for _, r := range steady.copy()[from:] {
+			if r.Kind == "heatmap" {
+				list = append(list, r.Lag)
+			}
+		}
+		return percentile(list, .5)
+	}
+	s.until("results", func() bool { n, _ := steady.count("heatmap"); return n > 10 })
+	alone := lag(10 * time.Second)
+	stuck := s.watch(t, "barcodes", true)
+	with := lag(10 * time.Second)
+	stuck.close()
+	t.Logf("median lag %.1f ms alone, %.1f ms with a stuck viewer", 1e3*alone, 1e3*with)
+	if with > 1.1*alone+.01 {
+		t.Error("a stuck viewer holds up the others")
+	}
+	wave := func(n int) {
+		var all []*peer
+		for range n {
+			all = append(all, s.watch(t, "barcodes", false))
+		}
+		for _, v := range all {
+			s.until("pictures and results", func() bool { n, frames := v.count("heatmap"); return n > 0 && frames > 5 })
+		}
+		for _, v := range all {
+			v.close()
+		}
+	}
+	gone := func() bool {
+		v, _ := s.metric(`seehear_source_viewers{source="barcodes"}`)
+		return v == 1
+	}
+	wave(50) // fills what is kept for the next
+	s.until("the first viewers to be gone", gone)
+	before := use()
+	for done := 0; done < total; done += 50 {
+		wave(min(50, total-done))
+	}
+	s.until("the viewers to be gone", func() bool {
+		return gone() && runtime.NumGoroutine() <= before.goroutines+5
+	})
+	after := use()
+	t.Logf("before %+v, after %d viewers %+v", before, total, after)
+	if after.heap > before.heap+16<<20 || after.handles != before.handles {
+		t.Error("something is left")
+	}
+	gaps(t, steady.copy(), time.Second)
+}
+
+// Eight sources without models lose nothing; with models each has its share.
+func proveEight(t *testing.T) {
+	name := synth(t, "camera360.mp4", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=20",
+		"-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=48000:duration=20",
+		"-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p", "-c:a", "aac")
+	media := rtsptest.Load(t, name)
+	for _, models := range []string{"none", fixturePack(t)} {
+		args := []string{"--models", models, "--slots", "1"}
+		for i := range 8 {
+			args = append(args, "--source", fmt.Sprintf("cam%d=%s", i, rtsptest.Start(t, media, rtsptest.Options{}).URL()))
+		}
+		if models != "none" {
+			args = append(args, "--localize", "both", "--localize-fps", "25", "--caption-every", "frame")
+		}
+		s := serve(t, args...)
+		time.Sleep(5 * time.Second)
+		first := use()
+		time.Sleep(30 * time.Second)
+		last := use()
+		var counts []float64
+		dropped, stages := 0.0, map[string]float64{}
+		for i := range 8 {
+			_, b := s.get(fmt.Sprintf("api/sources/cam%d/results", i))
+			counts = append(counts, float64(strings.Count(string(b), "\n")))
+			_, b = s.get("metrics")
+			for l := range strings.Lines(string(b)) {
+				if strings.HasPrefix(l, fmt.Sprintf(`seehear_source_dropped_total{source="cam%d"`, i)) {
+					v, err := strconv.ParseFloat(strings.TrimSpace(l[strings.LastIndexByte(l, ' '):]), 64)
+					if err != nil {
+						t.Fatal(err)
+					}
+					dropped += v
+					_, stage, _ := strings.Cut(l, "stage=")
+					stage, _, _ = strings.Cut(stage, "}")
+					stages[stage] += v
+				}
+			}
+		}
+		mean := 0.0
+		for _, n := range counts {
+			mean += n / 8
+		}
+		t.Logf("models %s: %v results, %v dropped, before %+v, after %+v", filepath.Base(models), counts, stages, first, last)
+		if models == "none" && dropped > 0 {
+			t.Errorf("%.0f dropped without models", dropped)
+		}
+		if models != "none" {
+			for i, n := range counts {
+				if math.Abs(n-mean) > .2*mean {
+					t.Errorf("source %d has %.0f results, the mean is %.1f", i, n, mean)
+				}
+			}
+		}
+		s.stop()
+	}
+}
+
+// Half an hour with a viewer: nothing grows, nothing gets later. Memory counts from
+// when the ten minutes of results that are kept are full; a run that is shorter says
+// nothing of it.
+func proveSoak(t *testing.T) {
+	minutes := proofNumber(t, "MINUTES", 30)
+	s := serve(t, "--models", fixturePack(t), "--localize", "both", "--record", t.TempDir(), "--record-age", "1m", "--source", "cam="+camera720(t).URL())
+	w := s.watch(t, "cam", false)
+	var xs, full, heap, routines, handles, lagAt, lag []float64
+	tick := max(time.Duration(minutes)*time.Minute/120, time.Second)
+	for began := time.Now(); time.Since(began) < time.Duration(minutes)*time.Minute; time.Sleep(tick) {
+		w.mu.Lock()
+		var list []float64
+		for _, r := range w.results {
+			if r.Kind == "heatmap" {
+				list = append(list, r.Lag)
+			}
+		}
+		w.results, w.frames = w.results[:0], map[uint32]time.Time{} // the test's own memory
+		w.mu.Unlock()
+		if u := use(); time.Since(began) > time.Duration(minutes)*time.Minute/4 {
+			xs = append(xs, time.Since(began).Minutes())
+			routines, handles = append(routines, float64(u.goroutines)), append(handles, float64(u.handles))
+			if time.Since(began) > 11*time.Minute {
+				full, heap = append(full, xs[len(xs)-1]), append(heap, float64(u.heap))
+			}
+			if len(list) > 0 {
+				lagAt, lag = append(lagAt, xs[len(xs)-1]), append(lag, percentile(list, .95))
+			}
+		}
+	}
+	status, _ := json.Marshal(w.status)
+	t.Logf("%d minutes: per minute heap %+.0f kB, goroutines %+.2f, handles %+.2f, lag %+.1f ms; %s",
+		minutes, slope(full, heap)/1e3, slope(xs, routines), slope(xs, handles), 1e3*slope(lagAt, lag), status)
+	if slope(full, heap) > 100e3 || slope(xs, routines) > .1 || slope(xs, handles) > .1 || slope(lagAt, lag) > .002 {
+		t.Error("something grows")
+	}
+}
