@@ -61,8 +61,8 @@ func (p *pace) open(_ context.Context, out decode.Outputs) (*decode.Reader, erro
 	return decode.NewReader(p, paceDecoder{p}), nil
 }
 
-// slow is a family whose looks take time.
-type slow struct {
+// weary is a family whose looks take time.
+type weary struct {
 	counter
 	cost    time.Duration
 	edge    func() time.Duration // of the source
@@ -71,7 +71,7 @@ type slow struct {
 	most    *atomic.Int64
 }
 
-func (s *slow) Infer(ctx context.Context, m *align.Moment) (infer.Output, error) {
+func (s *weary) Infer(ctx context.Context, m *align.Moment) (infer.Output, error) {
 	if s.running != nil {
 		n := s.running.Add(1)
 		defer s.running.Add(-1)
@@ -88,8 +88,8 @@ func (s *slow) Infer(ctx context.Context, m *align.Moment) (infer.Output, error)
 }
 
 // needs are looks at each frame and, five times a second, at a large one.
-func slowFamilies(small, large time.Duration) []*slow {
-	return []*slow{
+func slowFamilies(small, large time.Duration) []*weary {
+	return []*weary{
 		{cost: small, counter: counter{name: "small", need: infer.Need{Cadence: align.EveryFrame, Image: decode.Size{W: 16, H: 16}, Sound: decode.Sound{Rate: 8000, Channels: 1}, Window: 1000, Place: align.End}}},
 		{cost: large, counter: counter{name: "large", need: infer.Need{Cadence: align.EveryPeriod, Period: 200 * time.Millisecond, Image: decode.Size{W: 32, H: 32}}}},
 	}
