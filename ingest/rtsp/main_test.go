@@ -117,7 +117,7 @@ func (m *media) apart(c mediatest.Clip, skip func(seg uint32) bool) (errs []time
 	if c.Audio.Lossless {
 		pulse = []float64{1}
 	}
-	const radius = rate / 5
+	const radius = rate * 3 / 20 // less than between the last click of a round and the first
 	for _, k := range c.Clicks {
 		for _, f := range m.frames {
 			if f.index != k.Frame || k.Frame < 0 || skip != nil && skip(f.Seg) {

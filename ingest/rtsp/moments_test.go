@@ -100,7 +100,7 @@ func clicked(clip mediatest.Clip, m *align.Moment) (time.Duration, bool) {
 		}
 		f := clip.Frames[slices.IndexFunc(clip.Frames, func(f mediatest.Frame) bool { return f.Index == index })]
 		at := m.At + time.Duration(k.T-f.PTS) - m.Wave.At
-		found := mediatest.Locate(m.Wave.PCM.Data, mediatest.Pulse(rate), int(ingest.Samples(at, rate)), rate/5)
+		found := mediatest.Locate(m.Wave.PCM.Data, mediatest.Pulse(rate), int(ingest.Samples(at, rate)), rate*3/20)
 		if loud(m.Wave.PCM.Data, found) < 0.25 {
 			return 0, false
 		}

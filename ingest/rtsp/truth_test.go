@@ -64,33 +64,13 @@ func TestTruth(t *testing.T) {
 
 // Codecs that cameras have and files of today don't.
 func TestOldCodecs(t *testing.T) {
-	ffmpeg, err := mediatest.FFmpeg()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, args := range map[string]string{
 		"mjpeg and mulaw": "-c:v mjpeg -huffman default -q:v 3 -pix_fmt yuvj420p -c:a pcm_mulaw -ar 16000 -ac 1",
 		"mjpeg and alaw":  "-c:v mjpeg -huffman default -q:v 3 -pix_fmt yuvj420p -c:a pcm_alaw -ar 16000 -ac 1",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			clip := mediatest.ByName(t, "mov-pcm")
-			out := filepath.Join(t.TempDir(), "clip.mov")
-			all := append(append([]string{"-v", "error", "-nostdin", "-i", clip.File}, strings.Fields(args)...), out)
-			if b, err := exec.CommandContext(t.Context(), ffmpeg, all...).CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, b)
-			}
-			m := rtsptest.Load(t, out)
-			for _, s := range m.Streams {
-				switch s.Kind {
-				case ingest.Video:
-					clip.Video = &mediatest.Video{W: clip.Video.W, H: clip.Video.H, Codec: s.Codec}
-				case ingest.Audio:
-					a := *clip.Audio
-					a.Rate, a.Channels = s.SampleRate, s.Channels
-					clip.Audio = &a
-				}
-			}
+			clip, m := encoded(t, args)
 			checkTruth(t, clip, m, rtsp.TCP, false)
 		})
 	}
@@ -105,6 +85,33 @@ func TestOldCodecs(t *testing.T) {
 		}
 		checkTruth(t, clip, m, rtsp.TCP, false)
 	})
+}
+
+// encoded returns a clip encoded anew, which is as true as before.
+func encoded(t *testing.T, args string) (mediatest.Clip, *rtsptest.Media) {
+	t.Helper()
+	ffmpeg, err := mediatest.FFmpeg()
+	if err != nil {
+		t.Fatal(err)
+	}
+	clip := mediatest.ByName(t, "mov-pcm")
+	out := filepath.Join(t.TempDir(), "clip.mov")
+	all := append(append([]string{"-v", "error", "-nostdin", "-i", clip.File}, strings.Fields(args)...), out)
+	if b, err := exec.CommandContext(t.Context(), ffmpeg, all...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, b)
+	}
+	m := rtsptest.Load(t, out)
+	for _, s := range m.Streams {
+		switch s.Kind {
+		case ingest.Video:
+			clip.Video = &mediatest.Video{W: clip.Video.W, H: clip.Video.H, Codec: s.Codec}
+		case ingest.Audio:
+			a := *clip.Audio
+			a.Rate, a.Channels = s.SampleRate, s.Channels
+			clip.Audio = &a
+		}
+	}
+	return clip, m
 }
 
 // checkTruth plays m, which is as true as clip, and reads it over RTSP.
