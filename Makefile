@@ -1,6 +1,6 @@
 # Each target works on a bare Debian 12 or 13 with Go, git and make: .ci/env
 # installs FFmpeg and ONNX Runtime first where they are missing.
-.PHONY: help deps build run serve test test-models train-soundnet train-speech train-vision train-caption train-embedding eval bench fuzz lint proof fresh clean
+.PHONY: help deps build run serve test test-models train-soundnet train-speech train-faces train-vision train-caption train-embedding eval bench fuzz lint proof fresh clean
 .DEFAULT_GOAL := help
 
 INPUT  ?= docs/demo/demo.mp4
@@ -48,6 +48,10 @@ train-soundnet: ## train the sound network into models/default (DATA=folder, WOR
 train-speech: ## train the speech gate into models/default (needs espeak-ng)
 	@python=$$(models/train/venv) && "$$python" models/train/speech.py --data "$(DATA)" --work "$(WORK)/sound" && \
 		"$$python" models/train/speech_publish.py --data "$(DATA)" --work "$(WORK)/sound"
+
+train-faces: ## train the illustration of voices into models/default
+	@python=$$(models/train/venv) && "$$python" models/train/speech2face.py --data "$(DATA)" --work "$(WORK)/faces" && \
+		"$$python" models/train/speech2face_publish.py --data "$(DATA)" --work "$(WORK)/faces"
 
 train-vision: ## train the trunk with its object and scene heads (DATA=folder, WORK=folder)
 	@python=$$(models/train/venv) && "$$python" models/train/vision/shards.py "$(DATA)" "$(WORK)/vision" && \

@@ -28,16 +28,18 @@ const within = 0.01
 // judges recompute the figures of a model of the default pack on the data in a folder,
 // by the names that metrics.yaml has for them.
 var judges = map[string]func(e *evaluation) map[string]float64{
-	"soundnet": judgeSounds,
-	"speech":   judgeGate,
+	"soundnet":    judgeSounds,
+	"speech":      judgeGate,
+	"speech2face": judgeFaces,
 }
 
 // evaluation is a model of the default pack with the data to judge it on.
 type evaluation struct {
 	*testing.T
-	data  string // DATA
-	model models.Model
-	open  *loaded
+	data    string // DATA
+	model   models.Model
+	open    *loaded
+	runtime *ort.Runtime
 }
 
 // TestEval recomputes with the pipeline itself what the cards of the default pack say:
@@ -89,7 +91,7 @@ func TestEval(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compare(t, judge(&evaluation{t, data, m, l}), cards[m.Name])
+			compare(t, judge(&evaluation{t, data, m, l, net.runtime}), cards[m.Name])
 		})
 	}
 }
