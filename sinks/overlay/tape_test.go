@@ -45,7 +45,8 @@ func TestTape(t *testing.T) {
 		stamp := func(at int) ingest.Stamp {
 			return ingest.Stamp{At: time.Duration(at % 500), Seg: uint32(at / 500)}
 		}
-		places := rapid.SliceOfN(rapid.IntRange(0, 1499), 0, 4*tapeBlock).Draw(t, "places")
+		n := rapid.SampledFrom([]int{0, 1, tapeBlock - 1, tapeBlock, tapeBlock + 1, 3*tapeBlock + 5}).Draw(t, "marks")
+		places := rapid.SliceOfN(rapid.IntRange(0, 1499), n, n).Draw(t, "places")
 		if !rapid.Bool().Draw(t, "jumbled") {
 			slices.Sort(places)
 		}
