@@ -25,13 +25,12 @@ func layerOf(method string) layer {
 	return looks
 }
 
-// heat is a heat map that is to be drawn: its grid lies in the spool. There are
-// many of them, so they are small.
+// heat is a heat map that is to be drawn: its grid lies in the spool.
 type heat struct {
-	at   int64
-	w, h int32
-	x, y float32 // of the peak, 0 to 1
-	most byte    // largest strength; 0, also of a gated map, draws nothing
+	At   int64
+	W, H int32
+	X, Y float32 // of the peak, 0 to 1
+	Most byte    // largest strength; 0, also of a gated map, draws nothing
 }
 
 // loaded is a heat map with its grid.
@@ -42,9 +41,9 @@ type loaded struct {
 
 // load reads the grid of h from the spool into the memory of the one before.
 func (l *loaded) load(s *sinks.Spool, h heat) error {
-	n := int(h.w) * int(h.h)
+	n := int(h.W) * int(h.H)
 	l.heat, l.grid = h, slices.Grow(l.grid[:0], n)[:n]
-	return s.Load(l.grid, h.at)
+	return s.Load(l.grid, h.At)
 }
 
 // anchors of the colours of each layer's heat maps, from weak to strong: lightness

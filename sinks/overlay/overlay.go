@@ -19,13 +19,13 @@
 //		Faces:    true,
 //	})
 //
-// Everything that is kept in memory over the whole source is small (a caption's
-// text, five labels, where a heat map lies); the grids of heat maps and thumbnails
-// go to a nameless file, and pictures live for one frame.
+// What comes with the source and is needed again in the second pass (marks of what
+// is heard, where a heat map lies and its grid, texts, thumbnails) goes to a
+// nameless file, and pictures live for one frame, so that memory does not grow with
+// the source.
 package overlay
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -130,15 +130,16 @@ type Sink struct {
 	begun  bool
 	err    error
 
-	spool    *sinks.Spool // grids, then thumbnails
-	heats    [layers][]mark[heat]
-	captions []mark[string]
-	sounds   []mark[heard]
+	spool    *sinks.Spool // marks and what they point to, then thumbnails
+	heats    [layers]tape[heat]
+	captions tape[text]
+	sounds   tape[heardAs]
+	names    names         // of the sounds
 	centre   ingest.Stamp  // of the latest sound
 	hop      time.Duration // the longest of any sound
-	speech   []mark[int]
-	faces    []mark[*infer.Face]
-	cuts     []ingest.Stamp
+	speech   tape[int32]   // voices
+	faces    tape[likeness]
+	cuts     tape[struct{}]
 
 	result Result
 }
@@ -186,24 +187,43 @@ func (s *Sink) Write(ctx context.Context, ev infer.Event) error {
 	if s.err = ctx.Err(); s.err != nil {
 		return s.err
 	}
-	switch p := ev.Payload.(type) {
-	case *infer.Heatmap:
-		s.err = s.keepHeat(ev, p)
-	case *infer.Caption:
-		s.captions = append(s.captions, markOf(ev, 0, p.Text))
-	case *infer.Sound:
-		s.keepSound(ev, hearing(p))
-	case *infer.Speech:
-		s.speech = append(s.speech, markOf(ev, time.Second, p.Voice))
-	case *infer.Face:
-		if p.W > 0 && p.H > 0 && len(p.Pix) == 3*p.W*p.H {
-			s.faces = append(s.faces, markOf(ev, 4*time.Second, p))
-			s.err = s.writeFace(ev, p)
-		}
-	case *infer.Cut:
-		s.cuts = append(s.cuts, ev.Stamp)
+	if p, ok := ev.Payload.(*infer.Face); ok && drawable(p) {
+		s.err = s.writeFace(ev, p)
+	}
+	if s.err == nil && s.cfg.Open != nil {
+		s.err = s.keep(ev)
 	}
 	return s.err
+}
+
+// keep keeps what the second pass needs of an event.
+func (s *Sink) keep(ev infer.Event) error {
+	switch p := ev.Payload.(type) {
+	case *infer.Heatmap:
+		return s.keepHeat(ev, p)
+	case *infer.Caption:
+		t, err := keepText(s.spool, p.Text)
+		if err != nil {
+			return err
+		}
+		return s.captions.add(s.spool, markOf(ev, 0, t))
+	case *infer.Sound:
+		return s.keepSound(ev, hearing(p))
+	case *infer.Speech:
+		return s.speech.add(s.spool, markOf(ev, time.Second, int32(p.Voice)))
+	case *infer.Face:
+		if !drawable(p) {
+			return nil
+		}
+		l, err := keepFace(s.spool, p)
+		if err != nil {
+			return err
+		}
+		return s.faces.add(s.spool, markOf(ev, 4*time.Second, l))
+	case *infer.Cut:
+		return s.cuts.add(s.spool, mark[struct{}]{Stamp: ev.Stamp})
+	}
+	return nil
 }
 
 // Close makes the second pass. Of a run that was stopped it draws as much as was
@@ -223,14 +243,6 @@ func (s *Sink) Close(ctx context.Context, sum sinks.Summary) error {
 	if s.err != nil || !s.needsPass() {
 		return s.err
 	}
-	for _, m := range s.heats {
-		sortMarks(m)
-	}
-	sortMarks(s.captions)
-	sortMarks(s.sounds)
-	sortMarks(s.speech)
-	sortMarks(s.faces)
-	slices.SortStableFunc(s.cuts, compare)
 	p, err := newPass(s, sum)
 	if err != nil {
 		s.err = err
@@ -247,51 +259,50 @@ func (s *Sink) needsPass() bool {
 
 // heated reports whether there are heat maps of any kind.
 func (s *Sink) heated() bool {
-	return slices.ContainsFunc(s.heats[:], func(m []mark[heat]) bool { return len(m) > 0 })
+	return slices.ContainsFunc(s.heats[:], func(t tape[heat]) bool { return !t.empty() })
 }
 
 // keepHeat keeps a heat map if anything is to be drawn with it.
 func (s *Sink) keepHeat(ev infer.Event, p *infer.Heatmap) error {
-	if p.W <= 0 || p.H <= 0 || len(p.Grid) != p.W*p.H || s.cfg.Open == nil {
+	if p.W <= 0 || p.H <= 0 || len(p.Grid) != p.W*p.H {
 		return nil
 	}
-	h := heat{w: int32(p.W), h: int32(p.H), x: float32(p.X), y: float32(p.Y)}
+	h := heat{W: int32(p.W), H: int32(p.H), X: float32(p.X), Y: float32(p.Y)}
 	for _, v := range p.Grid {
-		h.most = max(h.most, v)
+		h.Most = max(h.Most, v)
 	}
 	if p.Gated != "" {
-		h.most = 0
+		h.Most = 0
 	}
-	if h.most > 0 {
+	if h.Most > 0 {
 		var err error
-		if h.at, err = s.spool.Add(p.Grid); err != nil {
+		if h.At, err = s.spool.Add(p.Grid); err != nil {
 			return err
 		}
 	}
-	l := layerOf(p.Method)
-	s.heats[l] = append(s.heats[l], markOf(ev, time.Second, h))
-	return nil
+	return s.heats[layerOf(p.Method)].add(s.spool, markOf(ev, time.Second, h))
 }
 
 // keepSound keeps what is heard. It stands at the centre of what it was made from,
 // and is shown where no other centre is nearer, at most a hop away, as in the
 // report. What shows the same as the mark before it is joined to that.
-func (s *Sink) keepSound(ev infer.Event, h heard) {
+func (s *Sink) keepSound(ev infer.Event, h heard) error {
 	dur := ev.Dur
 	if dur <= 0 {
 		dur = time.Second
 	}
 	s.hop = max(s.hop, dur) // the end of the source cuts the last one short
-	m := mark[heard]{ingest.Stamp{At: ev.At - s.hop, Seg: ev.Seg}, ev.At + s.hop, h}
-	if n := len(s.sounds); n > 0 && s.centre.Seg == ev.Seg {
-		last, middle := &s.sounds[n-1], s.centre.At+(ev.At-s.centre.At)/2
-		m.At, last.until = max(m.At, middle), min(last.until, middle)
-		if m.At == last.until && last.value.same(h) {
-			last.until, s.centre = m.until, ev.Stamp
-			return
+	m := mark[heardAs]{ingest.Stamp{At: ev.At - s.hop, Seg: ev.Seg}, ev.At + s.hop, s.names.pack(h)}
+	if last := s.sounds.last(); last != nil && s.centre.Seg == ev.Seg {
+		middle := s.centre.At + (ev.At-s.centre.At)/2
+		m.At, last.Until = max(m.At, middle), min(last.Until, middle)
+		if m.At == last.Until && last.Value.same(m.Value) {
+			last.Until, s.centre = m.Until, ev.Stamp
+			return nil
 		}
 	}
-	s.sounds, s.centre = append(s.sounds, m), ev.Stamp
+	s.centre = ev.Stamp
+	return s.sounds.add(s.spool, m)
 }
 
 // fixture reports whether any model was a test graph.
@@ -314,92 +325,6 @@ func (s *Sink) writeFace(ev infer.Event, f *infer.Face) error {
 	b := img.Bounds()
 	s.result.Faces = append(s.result.Faces, Picture{Stamp: ev.Stamp, Name: name, W: b.Dx(), H: b.Dy()})
 	return writePNG(s.cfg.Dir, name, img)
-}
-
-// heard is what is shown of a sound.
-type heard struct {
-	top    []infer.Score // at most four
-	scene  infer.Score
-	silent bool
-}
-
-func hearing(p *infer.Sound) heard {
-	h := heard{silent: p.Silent}
-	for i, s := range sinks.Heard(p) {
-		if i == 4 || i > 0 && percent(s.P) == 0 {
-			break
-		}
-		h.top = append(h.top, s)
-	}
-	if len(p.Scenes) > 0 {
-		h.scene = p.Scenes[0]
-	}
-	return h
-}
-
-// same reports whether h and o look the same.
-func (h heard) same(o heard) bool {
-	like := func(a, b infer.Score) bool { return a.Label == b.Label && percent(a.P) == percent(b.P) }
-	return h.silent == o.silent && like(h.scene, o.scene) && slices.EqualFunc(h.top, o.top, like)
-}
-
-// mark is a value that holds from its stamp until a time of the same segment.
-type mark[T any] struct {
-	ingest.Stamp
-	until time.Duration // 0: until the next mark
-	value T
-}
-
-// markOf gives an event without a duration the one that is given.
-func markOf[T any](ev infer.Event, dur time.Duration, v T) mark[T] {
-	m := mark[T]{Stamp: ev.Stamp, value: v}
-	if ev.Dur > 0 {
-		dur = ev.Dur
-	}
-	if dur > 0 {
-		m.until = ev.At + dur
-	}
-	return m
-}
-
-func compare(a, b ingest.Stamp) int {
-	return cmp.Or(cmp.Compare(a.Seg, b.Seg), cmp.Compare(a.At, b.At))
-}
-
-func sortMarks[T any](m []mark[T]) {
-	slices.SortStableFunc(m, func(a, b mark[T]) int { return compare(a.Stamp, b.Stamp) })
-}
-
-// cursor walks marks forward with the frames.
-type cursor[T any] struct {
-	marks []mark[T]
-	next  int
-}
-
-// at returns the latest mark that holds at s, which must not go back.
-func (c *cursor[T]) at(s ingest.Stamp) *mark[T] {
-	for c.next < len(c.marks) && !s.Before(c.marks[c.next].Stamp) {
-		c.next++
-	}
-	if c.next == 0 {
-		return nil
-	}
-	m := &c.marks[c.next-1]
-	if m.Seg != s.Seg || m.until != 0 && s.At >= m.until {
-		return nil
-	}
-	return m
-}
-
-// due returns the stamps that came up to s since the last call.
-func due(stamps *[]ingest.Stamp, s ingest.Stamp) []ingest.Stamp {
-	n := 0
-	for n < len(*stamps) && !s.Before((*stamps)[n]) {
-		n++
-	}
-	d := (*stamps)[:n]
-	*stamps = (*stamps)[n:]
-	return d
 }
 
 var errNoPass = errors.New("overlay: the input gave neither picture nor sound the second time")

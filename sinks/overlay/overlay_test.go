@@ -223,7 +223,8 @@ func TestSync(t *testing.T) {
 // What is heard holds round its centre: up to the middle between it and the next,
 // at most a hop away.
 func TestSoundsHoldRoundTheirCentres(t *testing.T) {
-	s := New(Config{})
+	s := New(Config{Dir: t.TempDir(), Open: small().open})
+	t.Cleanup(s.Release)
 	for _, e := range []struct {
 		at    time.Duration
 		seg   uint32
@@ -243,8 +244,8 @@ func TestSoundsHoldRoundTheirCentres(t *testing.T) {
 		}
 	}
 	var got []string
-	for _, m := range s.sounds {
-		got = append(got, fmt.Sprintf("%d: %v to %v %s", m.Seg, m.At, m.until, m.value.top[0].Label))
+	for _, m := range marksOf(t, s, &s.sounds) {
+		got = append(got, fmt.Sprintf("%d: %v to %v %s", m.Seg, m.At, m.Until, s.names.unpack(m.Value).top[0].Label))
 	}
 	want := []string{"0: 100ms to 1.1s dog", "0: 1.1s to 2.1s rain", "0: 4.6s to 5.4s rain", "1: 4.7s to 5.5s bell"}
 	if !slices.Equal(got, want) {

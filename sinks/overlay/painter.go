@@ -117,13 +117,13 @@ func (p *painter) put(rgb []byte, pn *panel) {
 // that is strong anywhere a ring.
 func (p *painter) paintHeat(rgb []byte, s *scene) {
 	for l, h := range s.heats {
-		if h != nil && h.most > 0 {
-			p.heats[l].draw(rgb, p.w, p.h, layer(l), h.grid, int(h.w), int(h.h))
+		if h != nil && h.Most > 0 {
+			p.heats[l].draw(rgb, p.w, p.h, layer(l), h.grid, int(h.W), int(h.H))
 		}
 	}
 	for _, h := range s.heats {
-		if h != nil && h.most >= 64 {
-			ring(rgb, p.w, p.h, float64(h.x)*float64(p.w), float64(h.y)*float64(p.h), p.u*0.55, math.Max(p.u*0.09, 1))
+		if h != nil && h.Most >= 64 {
+			ring(rgb, p.w, p.h, float64(h.X)*float64(p.w), float64(h.Y)*float64(p.h), p.u*0.55, math.Max(p.u*0.09, 1))
 		}
 	}
 }

@@ -37,15 +37,19 @@ type pass struct {
 	full  int // index of the size for PNG, and of the one for thumbnails
 	thumb int
 
-	heats    [layers]cursor[heat]
-	captions cursor[string]
-	sounds   cursor[heard]
-	speech   cursor[int]
-	faces    cursor[*infer.Face]
-	thumbs   []ingest.Stamp // of what gets a thumbnail
-	pngs     []ingest.Stamp // of what gets a PNG, if a heat map holds there
+	heats    [layers]*cursor[heat]
+	captions *cursor[text]
+	sounds   *cursor[heardAs]
+	speech   *cursor[int32]
+	faces    *cursor[likeness]
+	thumbs   *cursor[text] // what gets a thumbnail
+	pngs     []stepper     // what gets a PNG, if a heat map holds there
 
-	heat [layers]loaded // that is seen
+	// What is seen, read once from the spool.
+	heat    [layers]loaded
+	caption seen[text, string]
+	heard   seen[heardAs, *heard]
+	face    seen[likeness, *infer.Face]
 
 	waiting   []decode.Unit
 	frames    int // waiting
@@ -77,37 +81,41 @@ type output struct {
 	w, h   int
 }
 
-func newPass(s *Sink, sum sinks.Summary) (*pass, error) {
-	p := &pass{s: s, sum: sum, names: map[string]int{}, full: -1, thumb: -1}
-	for l, m := range s.heats {
-		p.heats[l].marks = m
+// stepper is a cursor over marks of any kind.
+type stepper interface {
+	step(ingest.Stamp) (at ingest.Stamp, passed bool, err error)
+}
+
+// seen is what was made of the value of a mark.
+type seen[K comparable, V any] struct {
+	key K
+	v   V
+	is  bool
+}
+
+// of returns what is made of key, anew only if it is another.
+func (s *seen[K, V]) of(key K, load func(K) (V, error)) (V, error) {
+	if s.is && s.key == key {
+		return s.v, nil
 	}
-	p.captions.marks, p.sounds.marks = s.captions, s.sounds
-	p.speech.marks, p.faces.marks = s.speech, s.faces
+	v, err := load(key)
+	s.key, s.v, s.is = key, v, err == nil
+	return v, err
+}
+
+func newPass(s *Sink, sum sinks.Summary) (p *pass, err error) {
+	p = &pass{s: s, sum: sum, names: map[string]int{}, full: -1, thumb: -1}
+	if err = p.rewind(); err != nil {
+		return nil, err
+	}
 	for _, v := range s.cfg.Videos {
 		w := v.MaxHeight * 16 / 9 &^ 1
 		p.outs = append(p.outs, &output{size: p.addSize(w, v.MaxHeight)})
 	}
-	var captions []ingest.Stamp
-	for _, c := range s.captions {
-		captions = append(captions, c.Stamp)
-	}
-	sortStamps(&captions)
 	if s.cfg.Heatmaps != NoPictures && s.heated() {
 		p.full = p.addSize(p.sourceSize())
-		p.pngs = append(captions[:len(captions):len(captions)], s.cuts...)
-		if s.cfg.Heatmaps == Every {
-			p.pngs = nil
-			for _, m := range s.heats {
-				for _, h := range m {
-					p.pngs = append(p.pngs, h.Stamp)
-				}
-			}
-		}
-		sortStamps(&p.pngs)
 	}
 	if s.cfg.ThumbWidth > 0 {
-		p.thumbs = captions
 		if len(p.sizes) == 0 {
 			p.addSize(854, 480)
 		}
@@ -118,6 +126,34 @@ func newPass(s *Sink, sum sinks.Summary) (*pass, error) {
 		}
 	}
 	return p, nil
+}
+
+// rewind puts all cursors before the first mark.
+func (p *pass) rewind() error {
+	s := p.s
+	var errs []error
+	for l := range s.heats {
+		p.heats[l] = start(&errs, s, &s.heats[l])
+	}
+	p.captions, p.sounds = start(&errs, s, &s.captions), start(&errs, s, &s.sounds)
+	p.speech, p.faces = start(&errs, s, &s.speech), start(&errs, s, &s.faces)
+	p.thumbs = start(&errs, s, &s.captions)
+	switch s.cfg.Heatmaps {
+	case AtCuts:
+		p.pngs = []stepper{start(&errs, s, &s.captions), start(&errs, s, &s.cuts)}
+	case Every:
+		for l := range s.heats {
+			p.pngs = append(p.pngs, start(&errs, s, &s.heats[l]))
+		}
+	}
+	return sinks.Join(errs...)
+}
+
+// start returns a cursor of t, and adds its error to errs.
+func start[T any](errs *[]error, s *Sink, t *tape[T]) *cursor[T] {
+	c, err := t.cursor(s.spool)
+	*errs = append(*errs, err)
+	return c
 }
 
 // sourceSize returns a box that holds the source's whole picture.
@@ -146,22 +182,6 @@ func (p *pass) addSize(w, h int) int {
 	}
 	p.sizes = append(p.sizes, size)
 	return len(p.sizes) - 1
-}
-
-func sortStamps(s *[]ingest.Stamp) {
-	in := *s
-	m := make([]mark[struct{}], len(in))
-	for i := range in {
-		m[i].Stamp = in[i]
-	}
-	sortMarks(m)
-	out := make([]ingest.Stamp, 0, len(in))
-	for i := range m {
-		if i == 0 || m[i].Stamp != m[i-1].Stamp {
-			out = append(out, m[i].Stamp)
-		}
-	}
-	*s = out
 }
 
 func (p *pass) run(ctx context.Context) (err error) {
@@ -423,32 +443,50 @@ func (o *output) load(img decode.Image) {
 func (p *pass) scene(at ingest.Stamp) (*scene, error) {
 	s := &scene{at: at.At, voice: -1}
 	for l := range p.heats {
-		m := p.heats[l].at(at)
-		if m == nil || m.value.most == 0 {
+		m, err := p.heats[l].at(at)
+		if err != nil {
+			return nil, err
+		}
+		if m == nil || m.Value.Most == 0 {
 			continue
 		}
 		h := &p.heat[l]
 		s.heats[l] = h
-		if h.grid == nil || h.at != m.value.at {
-			if err := h.load(p.s.spool, m.value); err != nil {
+		if h.grid == nil || h.At != m.Value.At {
+			if err := h.load(p.s.spool, m.Value); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if m := p.captions.at(at); m != nil {
-		s.caption = m.value
+	if err := hold(&s.caption, p.captions, at, &p.caption, p.loadText); err != nil {
+		return nil, err
 	}
-	if m := p.sounds.at(at); m != nil {
-		s.sound = &m.value
+	if err := hold(&s.sound, p.sounds, at, &p.heard, p.loadHeard); err != nil {
+		return nil, err
 	}
-	if m := p.speech.at(at); m != nil {
-		s.voice = m.value
+	if err := hold(&s.face, p.faces, at, &p.face, p.loadFace); err != nil {
+		return nil, err
 	}
-	if m := p.faces.at(at); m != nil {
-		s.face = m.value
+	m, err := p.speech.at(at)
+	if m != nil {
+		s.voice = int(m.Value)
 	}
-	return s, nil
+	return s, err
 }
+
+// hold sets v to what is seen of the mark that holds at a stamp, if one does.
+func hold[K comparable, V any](v *V, c *cursor[K], at ingest.Stamp, last *seen[K, V], load func(K) (V, error)) error {
+	m, err := c.at(at)
+	if m != nil {
+		*v, err = last.of(m.Value, load)
+	}
+	return err
+}
+
+func (p *pass) loadText(t text) (string, error)          { return t.load(p.s.spool) }
+func (p *pass) loadFace(l likeness) (*infer.Face, error) { return l.load(p.s.spool) }
+
+func (p *pass) loadHeard(a heardAs) (*heard, error) { return p.s.names.unpack(a), nil }
 
 func (p *pass) block(b *decode.Block) error {
 	f := b.PCM.Format
@@ -590,8 +628,12 @@ func (p *pass) progress(at time.Duration) {
 
 // pictures makes the PNG files and thumbnails that are due at this frame.
 func (p *pass) pictures(f *decode.Frame, s *scene) error {
-	if hits := due(&p.pngs, f.Stamp); len(hits) > 0 && s.hot() {
-		if err := p.png(f.Images[p.full], hits[len(hits)-1], s); err != nil {
+	if p.full >= 0 {
+		st, due, err := p.latest(f.Stamp)
+		if err == nil && due && s.hot() {
+			err = p.png(f.Images[p.full], st, s)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -599,7 +641,14 @@ func (p *pass) pictures(f *decode.Frame, s *scene) error {
 		return nil
 	}
 	img := f.Images[p.thumb]
-	for _, st := range due(&p.thumbs, f.Stamp) {
+	for {
+		st, due, err := p.thumbs.step(f.Stamp)
+		if err != nil || !due {
+			return err
+		}
+		if made := p.s.result.Thumbs; len(made) > 0 && made[len(made)-1].Stamp == st {
+			continue
+		}
 		jpeg, w, h, err := thumbnail(img.Pix, img.W, img.H, p.s.cfg.ThumbWidth)
 		if err != nil {
 			return err
@@ -610,7 +659,26 @@ func (p *pass) pictures(f *decode.Frame, s *scene) error {
 		}
 		p.s.result.Thumbs = append(p.s.result.Thumbs, Thumb{Stamp: st, W: w, H: h, at: at, size: len(jpeg)})
 	}
-	return nil
+}
+
+// latest returns the latest of the marks for PNG files that came up to s since the
+// last call.
+func (p *pass) latest(s ingest.Stamp) (last ingest.Stamp, due bool, err error) {
+	for _, c := range p.pngs {
+		for {
+			at, passed, err := c.step(s)
+			if err != nil {
+				return last, due, err
+			}
+			if !passed {
+				break
+			}
+			if !due || last.Before(at) {
+				last, due = at, true
+			}
+		}
+	}
+	return last, due, nil
 }
 
 // png writes the heat map over its whole frame.
