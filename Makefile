@@ -82,8 +82,8 @@ fuzz: ## each fuzz target for FUZZ (20s)
 lint: ## vet, staticcheck and the rest, the arrows between packages, the viewer's types
 	@$(ENV) .ci/lint
 
-proof: build ## the long proofs: an hour of media, peak memory, hours of live sources in short
-	@$(ENV) go test -tags proof -run "TestPeakMemory|TestSixtyMinutes|TestLiveProof" -v -count 1 -timeout 150m ./cmd/seehear
+proof: build ## the long proofs: an hour of media, every output, peak memory, hours of live sources in short
+	@$(ENV) go test -tags proof -run "TestPeakMemory|TestSixtyMinutes|TestEveryOutput|TestLiveProof" -v -count 1 -timeout 150m ./cmd/seehear
 
 fresh: ## make run and make test in bare Debian 12 and 13 roots (needs root, debootstrap)
 	@.ci/fresh
