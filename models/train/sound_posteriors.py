@@ -4,10 +4,10 @@
 
 vision/pairs.csv says which pictures go with which sound: validation images of an
 object class or a scene class. Both teachers look at them all, and their posteriors are
-averaged over the images of a class, then over the classes of a sound. OUT.NPZ holds
-sounds [n] (names), objects [n, 200] and scenes [n, 100] in the order of the heads, and
-images [n], how many were looked at. A sound that no picture goes with (baby_cry,
-person_sneeze, air_conditioner) is not in it: it teaches neither head.
+averaged over the images of a class, then over the classes of a sound. OUT.NPZ is what
+soundnet.py takes as --teachers (audio/teachers.py says what it holds), with images [n],
+how many were looked at. A sound that no picture goes with (baby_cry, person_sneeze,
+air_conditioner) is not in it: it teaches neither head.
 """
 
 import collections
@@ -41,6 +41,11 @@ def names(data):
     return {"objects": [first[w] for w in shards.tiny_classes(data)], "scenes": shards.places_classes(data)}
 
 
+def readable(name):
+    """A class as a person reads it: /a/airport_terminal is airport terminal."""
+    return " ".join(name.split("/")[2:] if name.startswith("/") else [name]).replace("_", " ")
+
+
 @torch.no_grad()
 def posteriors(model, images):
     """The mean posteriors of images uint8 [n, side, side, 3]."""
@@ -68,6 +73,8 @@ def main(data, cache, weights, out):
         rows["objects"].append(np.mean([f[0] for f in found], 0))
         rows["scenes"].append(np.mean([f[1] for f in found], 0))
         rows["images"].append(sum(f[2] for f in found))
+    for kind in sets:
+        rows[kind + "_names"] = [readable(name) for name in known[kind]]
     np.savez(out, **{k: np.array(v) for k, v in rows.items()})
 
 
