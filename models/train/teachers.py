@@ -1,12 +1,12 @@
 """Trains the trunk with the object and the scene head, on both sets at once.
 
-    teachers.py CACHE OUT [--steps N] [--decay N]
+    teachers.py CACHE OUT [--steps N] [--decay N] [--large N]
 
 CACHE is what shards.py made. Every step takes as many images of one set as of the
 other, so that batch normalization sees what it will see in use. The learning rate
 rises, stays, and falls to zero over the last --decay steps; the pictures are small
-until then and larger while it falls. OUT/checkpoint.pt is written every few minutes
-and a run goes on from it; with other --steps too, as long as the fall has not begun.
+until the last --large steps. OUT/checkpoint.pt is written every few minutes and a run
+goes on from it; with other --steps too, as long as the fall has not begun.
 OUT/threads, if there, holds the number of CPU threads and may be changed meanwhile.
 At the end OUT/teachers.pt holds the averaged weights. OUT/log.jsonl is the curve.
 """
@@ -21,14 +21,17 @@ import torch
 import torch.nn.functional as F
 
 from vision import augment, shards
+from vision.muon import Muon
 from vision.trunk import Teachers, normalize
 
 SEED = 1
 HALF = 64  # images of each set in a step
-RATE, WARM, MOMENTUM, DECAY, SMOOTHING = 0.1, 300, 0.9, 5e-4, 0.1
-# Sides of the crops before the fall and in it. A network does best at a side somewhat
-# above that of its crops, which enlarge things: 80 is for a graph that is given 96.
-SMALL, LARGE = 48, 80
+RATE, WARM, MOMENTUM, DECAY, SMOOTHING = 0.03, 100, 0.95, 0.01, 0.1
+HEADS, HEADS_DECAY = 3.0, 5e-4  # the heads' rate, in those of the kernels, and their decay
+# Sides of the crops, most of the time and at the end. A network does best at a side
+# somewhat above that of its crops, which enlarge things: 64 is for a graph that is
+# given 80 to 96.
+SMALL, LARGE = 48, 64
 AVERAGE = 0.998
 EVERY = 250  # steps from one checkpoint to the next
 
@@ -90,18 +93,16 @@ def follow(average, model, step):
 
 
 def optimizer_of(model):
-    plain = [p for p in model.parameters() if p.ndim < 2]
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    return torch.optim.SGD([{"params": decayed, "weight_decay": DECAY}, {"params": plain}],
-                           lr=RATE, momentum=MOMENTUM, nesterov=True)
+    return Muon(model, RATE, MOMENTUM, DECAY, HEADS, HEADS_DECAY)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cache", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--steps", type=int, default=16000)
-    parser.add_argument("--decay", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=12000)
+    parser.add_argument("--decay", type=int, default=7500)
+    parser.add_argument("--large", type=int, default=4000)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -121,10 +122,10 @@ def main():
     for step in range(first, args.steps):
         if step % 20 == 0 and device == "cpu" and threads.exists():
             torch.set_num_threads(int(threads.read_text()))
-        falling = step >= args.steps - args.decay
+        side = LARGE if step >= args.steps - args.large else SMALL
         for group in optimizer.param_groups:
             group["lr"] = rate(step, args.steps, args.decay)
-        (x1, y1), (x2, y2) = [s.batch(step, LARGE if falling else SMALL) for s in sets]
+        (x1, y1), (x2, y2) = [s.batch(step, side) for s in sets]
         objects, scenes = model.train()(torch.cat([x1, x2]))
         objects, scenes = objects[:HALF], scenes[HALF:]
         loss = (F.cross_entropy(objects, y1, label_smoothing=SMOOTHING)
@@ -144,7 +145,7 @@ def main():
             line = {"step": done, "loss": total / (seen / HALF), "train": [r / seen for r in right],
                     "seconds": time.time() - began, "cpu": time.process_time()}
             if done % (4 * EVERY) == 0 or done == args.steps:
-                line["val"] = [accuracy(average, args.cache, name, LARGE if falling else 64, 2000) for name in ("tiny", "places")]
+                line["val"] = [accuracy(average, args.cache, name, 64 if side == SMALL else 80, 2000) for name in ("tiny", "places")]
             with open(args.out / "log.jsonl", "a") as f:
                 print(json.dumps(line), file=f)
             seen, right, total, began = 0, [0, 0], 0.0, time.time()

@@ -37,7 +37,7 @@ class Resume(unittest.TestCase):
                     return real(step, *args)
 
                 with mock.patch.object(teachers, "rate", rate), mock.patch.object(teachers, "accuracy", lambda *a: 0.0), \
-                        mock.patch.object(sys, "argv", ["teachers.py", str(cache), str(cache / out), "--steps", "6", "--decay", "2"]):
+                        mock.patch.object(sys, "argv", ["teachers.py", str(cache), str(cache / out), "--steps", "6", "--decay", "3", "--large", "2"]):
                     try:
                         teachers.main()
                     except Stopped:
@@ -54,8 +54,8 @@ class Resume(unittest.TestCase):
             self.assertGreater((whole["trunk.stem.0.weight"] - began).abs().max(), 1e-3)
 
     def test_the_rate_rises_stays_and_falls(self):
-        rates = [teachers.rate(s, 2000, 500) / teachers.RATE for s in (0, 299, 1499, 1750, 1999)]
-        np.testing.assert_allclose(rates, [1 / 300, 1, 1, 0.5, 1 / 500])
+        rates = [teachers.rate(s, 2000, 500) / teachers.RATE for s in (0, 99, 1499, 1750, 1999)]
+        np.testing.assert_allclose(rates, [1 / 100, 1, 1, 0.5, 1 / 500])
 
 
 if __name__ == "__main__":
