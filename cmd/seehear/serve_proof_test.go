@@ -27,6 +27,7 @@ func TestLiveProof(t *testing.T) {
 	t.Run("kills", proveKills)
 	t.Run("viewers", proveViewers)
 	t.Run("eight sources", proveEight)
+	t.Run("cost", proveCost)
 	t.Run("soak", proveSoak)
 }
 
