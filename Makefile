@@ -41,9 +41,9 @@ test-models: ## prove the importers of published checkpoints, and the recipes (P
 		PYTHONPATH=models/train "$$python" -W ignore -m unittest discover -s models/train/audio -t models/train && \
 		PYTHON=$$python $(ENV) go test -tags models -run TestImportForReal -count 1 -timeout 20m ./cmd/seehear
 
-train-soundnet: ## train the sound network into models/default (DATA=folder, WORK=folder)
-	@python=$$(models/train/venv) && "$$python" models/train/soundnet.py --data "$(DATA)" --work "$(WORK)/sound" && \
-		"$$python" models/train/soundnet_publish.py --data "$(DATA)" --work "$(WORK)/sound"
+train-soundnet: ## train the sound network into models/default, after train-vision (DATA=folder, WORK=folder)
+	@python=$$(models/train/venv) && set -- --data "$(DATA)" --work "$(WORK)/sound" --teachers "$(WORK)/teachers/sounds.npz" && \
+		"$$python" models/train/soundnet.py "$$@" && "$$python" models/train/soundnet_publish.py "$$@"
 
 train-speech: ## train the speech gate into models/default (needs espeak-ng)
 	@python=$$(models/train/venv) && "$$python" models/train/speech.py --data "$(DATA)" --work "$(WORK)/sound" && \

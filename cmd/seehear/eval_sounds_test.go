@@ -3,6 +3,8 @@
 package main
 
 import (
+	"encoding/csv"
+	"os"
 	"slices"
 
 	"github.com/seehear/seehear/infer"
@@ -12,10 +14,11 @@ import (
 // judgeSounds recomputes the figures of the events of the sound network: of each set
 // the clips whose most likely class is theirs, by the mean of the posteriors of a clip's
 // places; and of the places of all sets, those of which something is said, and of these
-// the ones of which the right thing is said first.
+// the ones of which the right thing is said first. Of objects and scenes the right one is
+// what the card says that the pictures which go with the sound are taken for.
 func judgeSounds(e *evaluation) map[string]float64 {
 	m := e.model
-	show := m.Gate.Show["events"]
+	show := m.Gate.Show
 	m.Gate.Show = nil // all posteriors are wanted here
 	labels := e.open.labels["events"]
 	f, err := soundnet.New(soundnet.Config{Model: m, Info: e.open.info, Labels: e.open.labels, Sessions: e.open.sessions, Top: len(labels)})
@@ -24,6 +27,7 @@ func judgeSounds(e *evaluation) map[string]float64 {
 	}
 	right, count := map[string]float64{}, map[string]float64{}
 	places, shown, hits := 0.0, 0.0, 0.0
+	seen := map[string]*association{"objects": e.association("objects"), "scenes": e.association("scenes")}
 	clips := append(e.sounds(), e.actors(func(n int) bool { return n%5 == 0 })...)
 	for _, c := range clips {
 		mean, all := make([]float64, len(labels)), whole(e.heard(c.file, f))
@@ -35,7 +39,9 @@ func judgeSounds(e *evaluation) map[string]float64 {
 				continue
 			}
 			places++
-			if s.Events[0].P >= show {
+			seen["objects"].count(c.label, s.Objects, show["objects"])
+			seen["scenes"].count(c.label, s.Scenes, show["scenes"])
+			if s.Events[0].P >= show["events"] {
 				shown++
 				if s.Events[0].Label == c.label {
 					hits++
@@ -54,7 +60,7 @@ func judgeSounds(e *evaluation) map[string]float64 {
 		}
 	}
 	e.Logf("clips: %v", count)
-	return map[string]float64{
+	figures := map[string]float64{
 		"urbansound8k":          right["of its ten"] / count["of its ten"],
 		"urbansound8k_of_all":   right["urbansound8k"] / count["urbansound8k"],
 		"esc10_of_all":          right["esc10"] / count["esc10"],
@@ -62,6 +68,53 @@ func judgeSounds(e *evaluation) map[string]float64 {
 		"ravdess_of_all":        right["ravdess"] / count["ravdess"],
 		"places_shown":          shown / places,
 		"places_shown_is_right": hits / shown,
+	}
+	for head, a := range seen {
+		if a.places > 0 {
+			figures[head+"_shown"], figures[head+"_shown_is_right"] = a.shown/a.places, a.right/a.shown
+		}
+	}
+	return figures
+}
+
+// association counts how often what is said to be seen is what goes with the sound.
+type association struct {
+	with                 map[string]string // by sound
+	places, shown, right float64
+}
+
+// association reads the card's table of what goes with each sound.
+func (e *evaluation) association(head string) *association {
+	e.Helper()
+	a := &association{with: map[string]string{}}
+	file, err := os.Open("../../models/default/cards/sounds_seen.csv")
+	if err != nil {
+		e.Fatal(err)
+	}
+	defer file.Close()
+	rows, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		e.Fatal(err)
+	}
+	if n := slices.Index(rows[0], head); n >= 0 {
+		for _, row := range rows[1:] {
+			a.with[row[0]] = row[n]
+		}
+	}
+	return a
+}
+
+func (a *association) count(sound string, said []infer.Score, show float64) {
+	want := a.with[sound]
+	if want == "" || len(said) == 0 {
+		return
+	}
+	a.places++
+	if said[0].P >= show {
+		a.shown++
+		if said[0].Label == want {
+			a.right++
+		}
 	}
 }
 

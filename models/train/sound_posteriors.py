@@ -3,11 +3,13 @@
     sound_posteriors.py DATA CACHE TEACHERS.PT OUT.NPZ
 
 vision/pairs.csv says which pictures go with which sound: validation images of an
-object class or a scene class. Both teachers look at them all, and their posteriors are
+object class or a scene class. The teacher of objects looks at the former, that of scenes
+at the latter (pictures of one thing, 64 pixels wide, show no place), and the posteriors are
 averaged over the images of a class, then over the classes of a sound. OUT.NPZ is what
 soundnet.py takes as --teachers (audio/teachers.py says what it holds), with images [n],
 how many were looked at. A sound that no picture goes with (baby_cry, person_sneeze,
-air_conditioner) is not in it: it teaches neither head.
+air_conditioner) is not in it, and one with pictures of one kind has zeros for the other:
+it teaches that head nothing.
 """
 
 import collections
@@ -68,11 +70,11 @@ def main(data, cache, weights, out):
                 images, labels = sets[kind]
                 mine = images[labels == known[kind].index(picture)]
                 seen[picture] = (*posteriors(model, mine), len(mine))
-        found = [seen[picture] for _, picture in pictures]
         rows["sounds"].append(sound)
-        rows["objects"].append(np.mean([f[0] for f in found], 0))
-        rows["scenes"].append(np.mean([f[1] for f in found], 0))
-        rows["images"].append(sum(f[2] for f in found))
+        rows["images"].append(sum(seen[picture][2] for _, picture in pictures))
+        for head, kind in enumerate(("objects", "scenes")):
+            found = [seen[picture][head] for k, picture in pictures if k == kind]
+            rows[kind].append(np.mean(found, 0) if found else np.zeros(len(known[kind]), np.float32))
     for kind in sets:
         rows[kind + "_names"] = [readable(name) for name in known[kind]]
     np.savez(out, **{k: np.array(v) for k, v in rows.items()})

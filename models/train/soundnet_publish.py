@@ -4,6 +4,7 @@ Runtime answers as PyTorch does, the labels, the entry of pack.yaml, the figures
 card."""
 
 import argparse
+import csv
 import json
 import sys
 from pathlib import Path
@@ -12,9 +13,9 @@ import numpy as np
 import torch
 
 from audio import bank, clips, judge, pack, teachers
-from audio.net import CENTRE, FIELD, HOP, RATE, SCALE, STRIDE, SoundNet
+from audio.net import CENTRE, FIELD, HOP, RATE, SCALE, STRIDE
 from importer.export import export
-from soundnet import ESC, FOLDS, LABELS, URBAN, folder
+from soundnet import ESC, FOLDS, LABELS, URBAN, folder, trained
 from soundnet import figures as fold_figures
 
 NAME = "seehear-sounds"
@@ -73,6 +74,26 @@ def figures(b, held, found, temperature, show):
     return out
 
 
+def known(taught, head, found, y):
+    """Of what a head said of clips, that of the clips of which a right answer is known,
+    and the answers: of events the class of sound, of the others what most of the pictures
+    that go with it are taken for."""
+    if head == "events":
+        return found, y
+    k = np.flatnonzero(taught.taught(head)[y])
+    return [found[n] for n in k], taught.posteriors[head].argmax(1)[y[k]]
+
+
+def seen(taught):
+    """A table: what the pictures that go with each sound are taken for."""
+    rows = [["sound", *taught.names]]
+    for i, label in enumerate(LABELS):
+        said = [n[taught.posteriors[h][i].argmax()] if taught.taught(h)[i] else "" for h, n in taught.names.items()]
+        if any(said):
+            rows.append([label, *said])
+    return rows
+
+
 def places(found, y, temperature):
     """Posteriors and truth of single answers."""
     return (np.concatenate([judge.softmax(z / temperature) for _, z in found]),
@@ -80,10 +101,12 @@ def places(found, y, temperature):
 
 
 def examples(b, held, found, temperature):
-    """Ten held-out clips, of as many classes, the first of each by path; rows of a table."""
+    """Ten held-out clips, of as many classes, the first of each by path that is not silent;
+    rows of a table."""
     first = {}
     for n, i in sorted(enumerate(held), key=lambda k: b.clips[k[1]].path):
-        first.setdefault(b.clips[i].label, (n, i))
+        if len(found[n][1]):
+            first.setdefault(b.clips[i].label, (n, i))
     rows = []
     for label in sorted(first)[:: max(1, len(first) // 10)][:10]:
         n, i = first[label]
@@ -109,15 +132,14 @@ def main():
     a.add_argument("--data", required=True)
     a.add_argument("--work", required=True)
     a.add_argument("--teachers")
+    a.add_argument("--heads", default="objects,scenes", help="those of the teachers' that are published")
     a = a.parse_args()
     torch.set_num_threads(1)
     b = bank.load(a.data, a.work)
-    taught = teachers.Teachers(a.teachers, LABELS)
+    taught = teachers.Teachers(a.teachers, LABELS, a.heads.split(","))
+    net = trained(a.work, ESC, URBAN, taught)
     heads = {"events": len(LABELS)} | {h: len(n) for h, n in taught.names.items()}
-    net = SoundNet(heads)
     at = folder(a.work, ESC, URBAN)
-    net.load_state_dict(torch.load(at / "net.pt"))
-    net.eval()
 
     _, held = clips.split(b.clips, ESC, URBAN)
     held = [i for i in held if b.clips[i].set != "fsdd"]
@@ -127,21 +149,15 @@ def main():
     for clip, pcm in bank.everything(a.data):
         if clip.path in place:
             pcms[place[clip.path]] = pcm
-    show = {}
+    show, temperatures, sure = {}, {}, {}
     for n, (head, found) in enumerate(zip(heads, judge.heard(net, pcms, SCALE))):
-        if head == "events":
-            t = judge.temperature(found, y)
-            sure = judge.sure(*places(found, y, t), RIGHT)
-        else:  # right is what the class's pictures are taken for
-            k = np.flatnonzero(taught.taught(head)[y])
-            part, z = [found[n] for n in k], taught.posteriors[head].argmax(1)[y[k]]
-            t = judge.temperature(part, z)
-            sure = judge.sure(*places(part, z, t), RIGHT)
-        if sure is None:
-            sys.exit(f"{head}: no posterior is right in {RIGHT:.0%} of the held-out places; leave the head out")
-        net.temperature[n] = t
-        show[head] = sure[0]
-        print(f"{head}: temperature {t:.2f}, shown from {sure[0]:.2f}: {sure[1]:.1%} of places, {sure[2]:.1%} of these right")
+        found, z = known(taught, head, found, y)
+        temperatures[head] = net.temperature[n] = judge.temperature(found, z)
+        bound = judge.sure(*places(found, z, temperatures[head]), RIGHT)
+        if bound is None:
+            sys.exit(f"{head}: no posterior is right in {RIGHT:.0%} of the held-out places; leave the head out (--heads)")
+        show[head], *sure[head] = bound
+        print(f"{head}: temperature {temperatures[head]:.2f}, shown from {show[head]:.2f}: {sure[head][0]:.1%} of places, {sure[head][1]:.1%} of these right")
     check_field(net)
 
     pack.PACK.mkdir(exist_ok=True)
@@ -167,26 +183,39 @@ def main():
         f"  min_samples: {FIELD}", "  pad: silence", f"  centre: {CENTRE}", f"  stride: {STRIDE}", f"  field: {FIELD}",
         "gate: {rms: -60, show: {" + ", ".join(f"{h}: {v:.2f}" for h, v in show.items()) + "}}",
     ])
-    found = judge.heard(net, pcms, SCALE)[0]
+    if taught.names:
+        with open(pack.PACK / "cards" / "sounds_seen.csv", "w", newline="") as f:
+            csv.writer(f, lineterminator="\n").writerows(seen(taught))
+    said = dict(zip(heads, judge.heard(net, pcms, SCALE)))
+    found = said["events"]
     values = figures(b, held, found, 1.0, show["events"])
+    for head in taught.names:
+        p, z = places(*known(taught, head, said[head], y), 1.0)
+        shown = p.max(1) >= show[head]
+        values |= {head + "_shown": float(shown.mean()), head + "_shown_is_right": float((p.argmax(1) == z)[shown].mean())}
     pack.figures(NAME, values)
-    folds = {f: judged(b, a.work, *f, heads) for f in FOLDS}
-    card(b, held, found, net, path, off, show, values, folds, len(clips.split(b.clips, ESC, URBAN)[0]))
+    folds = {f: judged(b, a.work, *f) for f in FOLDS}
+    card(b, held, found, net, path, off, show, values, folds, len(clips.split(b.clips, ESC, URBAN)[0]), taught, temperatures)
 
 
-def judged(b, work, esc, urban, heads):
+def heads_table(taught, temperatures, show, values):
+    return "\n".join(
+        f"| {h} | {len(n)} | {int(taught.taught(h).sum())} | {temperatures[h]:.2f} | {show[h]:.2f} | "
+        f"{100 * values[h + '_shown']:.0f} % | {100 * values[h + '_shown_is_right']:.0f} % |" for h, n in taught.names.items())
+
+
+def judged(b, work, esc, urban):
     """The figures of a run, reckoned once, and how many steps it had."""
     at = folder(work, esc, urban)
     kept = at / "figures.json"
     if not kept.exists():
-        net = SoundNet(heads)
-        net.load_state_dict(torch.load(at / "net.pt"))
+        net = trained(work, esc, urban)
         steps = json.loads((at / "curve.json").read_text())[-1]["step"]
-        kept.write_text(json.dumps(fold_figures(net.eval(), b, *clips.split(b.clips, esc, urban)) | {"steps": steps}))
+        kept.write_text(json.dumps(fold_figures(net, b, *clips.split(b.clips, esc, urban)) | {"steps": steps}))
     return json.loads(kept.read_text())
 
 
-def card(b, held, found, net, path, off, show, values, folds, trained):
+def card(b, held, found, net, path, off, show, values, folds, clips_trained, taught, temperatures):
     esc = [f["esc_svm"] for f in folds.values()]
     urban = [(u, f) for (_, u), f in folds.items() if u]
     rows = "\n".join(
@@ -197,10 +226,11 @@ def card(b, held, found, net, path, off, show, values, folds, trained):
         "ESC": f"{100 * np.mean(esc):.1f} %", "ESC_SPREAD": f"{100 * min(esc):.1f} to {100 * max(esc):.1f} %",
         "URBAN": f"{100 * np.mean([f['urban'] for _, f in urban]):.1f} %",
         "URBAN_ALL": f"{100 * np.mean([f['urban_all'] for _, f in urban]):.1f} %",
-        "FOLDS": rows, "TRAINED": str(trained), "HELD": str(len(held)),
+        "FOLDS": rows, "TRAINED": str(clips_trained), "HELD": str(len(held)),
         "PARAMETERS": f"{sum(p.numel() for p in net.parameters()):,}", "BYTES": f"{path.stat().st_size / 1e6:.1f} MB",
         "PARITY": f"{off:.1e}", "LATENCY": f"{pack.latency(path, {'waveform': x}):.1f} ms",
-        "TEMPERATURE": f"{net.temperature[0]:.2f}", "SHOW": f"{show['events']:.2f}",
+        "TEMPERATURE": f"{temperatures['events']:.2f}", "HEADS": heads_table(taught, temperatures, show, values),
+        "SEEN": "\n".join("| " + " | ".join(row) + " |" for row in seen(taught)[1:]), "SHOW": f"{show['events']:.2f}",
         "SHOWN": f"{100 * values['places_shown']:.0f} %", "SHOWN_RIGHT": f"{100 * values['places_shown_is_right']:.0f} %",
         "FIGURES": "\n".join(f"| {k} | {v:.4f} |" for k, v in values.items()),
         "EXAMPLES": examples(b, held, found, 1.0), "WORST": worst(b, held, found, 1.0),

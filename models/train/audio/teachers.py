@@ -4,7 +4,8 @@ A file of teachers (.npz) holds
 
     sounds       [n], classes of sound by the names that the data sets have (clips.NAMES)
     HEAD         [n, outputs], for `objects`, `scenes` or both: the mean posteriors of the
-                 teacher on the pictures that go with each of the sounds
+                 teacher on the pictures that go with each of the sounds, or zeros where it
+                 has nothing to say
     HEAD_names   [outputs], what the outputs are called
 
 A class that is not in it teaches that head nothing.
@@ -18,10 +19,10 @@ HEADS = ("objects", "scenes")
 
 
 class Teachers:
-    """names: of each head's outputs. posteriors: of each head [labels, outputs], rows of
+    """heads: those wanted. names: of each head's outputs. posteriors: of each head [labels, outputs], rows of
     zeros for the labels that no picture goes with. Without a path there are no heads."""
 
-    def __init__(self, path, labels):
+    def __init__(self, path, labels, heads=HEADS):
         self.names, self.posteriors = {}, {}
         if path is None:
             return
@@ -31,17 +32,18 @@ class Teachers:
             if unknown:
                 raise ValueError(f"{path}: names sounds that there are none of: {unknown}")
             for head in HEADS:
-                if head not in f:
+                if head not in f or head not in heads:
                     continue
                 p, names = f[head].astype(np.float32), f[head + "_names"].tolist()
                 if p.shape != (len(sounds), len(names)):
                     raise ValueError(f"{path}: {head} is {p.shape}, with {len(sounds)} sounds and {len(names)} names")
-                if not (p >= 0).all() or not np.allclose(p.sum(1), 1, atol=1e-2):
+                total = p.sum(1, keepdims=True)
+                if not (p >= 0).all() or not np.allclose(total[total > 0], 1, atol=1e-2):
                     raise ValueError(f"{path}: {head} has rows that are no posteriors")
                 self.names[head] = names
                 self.posteriors[head] = np.zeros((len(labels), len(names)), np.float32)
-                for s, row in zip(sounds, p):
-                    self.posteriors[head][labels.index(NAMES[s])] = row / row.sum()
+                for s, row in zip(sounds, p / np.where(total > 0, total, 1)):
+                    self.posteriors[head][labels.index(NAMES[s])] = row
         if not self.names:
             raise ValueError(f"{path}: holds neither of {HEADS}")
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import torch
 
+import soundnet
 import soundnet_publish
 import speech_publish
 from audio import augment, clips, fit, pack, voices
@@ -155,6 +156,30 @@ class Training(unittest.TestCase):
             file.seek(0)
             with self.assertRaises(ValueError):
                 Teachers(file, clips.LABELS)
+
+    def test_heads_of_the_teachers(self):
+        """They are learned over a finished body, which stays as it is, and only those
+        that are wanted."""
+        file = io.BytesIO()
+        np.savez(file, sounds=np.array(["acoustic_guitar"]), objects=np.array([[0.9, 0.1]]), objects_names=np.array(["a", "b"]),
+                 scenes=np.array([[0.2, 0.8]]), scenes_names=np.array(["sea", "wood"]))
+        file.seek(0)
+        taught = Teachers(file, clips.LABELS, ["scenes"])
+        self.assertEqual(list(taught.names), ["scenes"])
+        b, (esc, urban) = self.bank(), (soundnet.ESC, soundnet.URBAN)
+        with tempfile.TemporaryDirectory() as work:
+            at = soundnet.folder(work, esc, urban)
+            at.mkdir()
+            before = settled(SoundNet({"events": len(clips.LABELS)}))
+            torch.save(before.state_dict(), at / "net.pt")
+            soundnet.teach(b, esc, urban, taught, work, steps=2)
+            net = soundnet.trained(work, esc, urban, taught)
+            x = torch.randn(1, FIELD) * 30
+            with torch.no_grad():
+                events, scenes = net(x)
+                self.assertTrue(torch.equal(events, before(x)[0]))
+            self.assertEqual(tuple(scenes.shape), (1, 2, 1))
+            self.assertTrue(torch.equal(soundnet.trained(work, esc, urban)(x)[0], events))
 
     def test_goes_on(self):
         """A run that was stopped ends as one that was not."""

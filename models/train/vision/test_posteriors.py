@@ -39,6 +39,7 @@ class Posteriors(unittest.TestCase):
         self.assertEqual(heard.names["scenes"][5], "place 5")
         taught = {LABELS[i] for i in np.flatnonzero(heard.taught("scenes"))}
         self.assertEqual(taught, {"dog barking", "rain"})
+        self.assertEqual({LABELS[i] for i in np.flatnonzero(heard.taught("objects"))}, {"dog barking"})
 
 
 if __name__ == "__main__":
