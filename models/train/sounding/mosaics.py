@@ -148,7 +148,7 @@ def part(image, w, h, rng):
 
 def picture(pictures, rng):
     """A training picture uint8 [SIDE, SIDE, 3], the tile of each cell int8 [CELLS, CELLS],
-    and the groups of the tiles int8 [MOST]: -1 for nothing, -2 where there is no tile.
+    and the groups of the tiles int8 [MOST]: -1 for nothing, -2 where there is no tile or none to be seen.
     Tiles of one picture are of different groups, or of nothing."""
     names = groups()
     rectangles = layout(rng)
@@ -169,6 +169,7 @@ def picture(pictures, rng):
         canvas[:, y0:y1, x0:x1] = part(images[rng.integers(len(images))], x1 - x0, y1 - y0, rng)
         inside = (centres >= y0)[:, None] & (centres < y1)[:, None] & (centres >= x0) & (centres < x1)
         owner[inside] = n
+    group[~np.isin(np.arange(MOST), owner)] = -2  # what has no cell of its own can't be found
     return canvas.round().byte().permute(1, 2, 0).numpy(), owner, group
 
 
