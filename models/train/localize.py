@@ -9,6 +9,7 @@ pieces that a stopped run finds again. localize_publish.py puts the result into 
 """
 
 import argparse
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -28,8 +29,8 @@ from soundnet import ESC, URBAN
 from vision.trunk import Teachers
 
 SEED = 4
-PIECE = 1_000  # pictures, and as many sounds
-SIZE = 96  # pictures and sounds of a step
+PIECE = 500  # pictures, and as many sounds
+SIZE = 64  # pictures and sounds of a step
 
 
 def trunk_of(path):
@@ -54,13 +55,18 @@ def kept(path, make):
     return torch.load(path)
 
 
-@torch.no_grad()
-def looked_at(trunk, pictures, n):
-    """Piece n of the training pictures: maps of the trunk, owners of cells, groups."""
+def composed(pictures, n):
+    """Piece n of the training pictures: uint8 [PIECE, side, side, 3], owners of cells,
+    groups of parts."""
     rng = np.random.default_rng([SEED, n])
     made = [mosaics.picture(pictures, rng) for _ in range(PIECE)]
-    x = [torch.cat([trunk(mosaics.batch(np.stack([m[0] for m in made[at : at + 25]]))) for at in range(0, PIECE, 25)]).half()]
-    return x + [torch.from_numpy(np.stack([m[k] for m in made])) for k in (1, 2)]
+    return [torch.from_numpy(np.stack([m[k] for m in made])) for k in range(3)]
+
+
+@torch.no_grad()
+def looked_at(trunk, images):
+    """Maps of the trunk."""
+    return torch.cat([trunk(mosaics.batch(i)).half() for i in images.split(25)])
 
 
 @torch.no_grad()
@@ -81,7 +87,7 @@ def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "cache", "teachers", "sounds", "bank", "work"):
         a.add_argument(f"--{name}", required=True, type=Path)
-    a.add_argument("--pieces", type=int, default=14, help=f"of {PIECE} training pictures and sounds")
+    a.add_argument("--pieces", type=int, default=24, help=f"of {PIECE} training pictures and sounds")
     a.add_argument("--steps", type=int, default=1500)
     a.add_argument("--rate", type=float, default=2e-3)
     a.add_argument("--every", type=int, default=250)
@@ -92,21 +98,24 @@ def main():
     torch.manual_seed(SEED)
     pairs.check(a.data)
     trunk, body = trunk_of(a.teachers), body_of(a.sounds)
+    run = a.work / hashlib.sha256(a.teachers.read_bytes()).hexdigest()[:12]  # what hangs on the trunk
     paths = {k: [a.work / k / f"{n:03d}.pt" for n in range(a.pieces)] for k in ("pictures", "sounds")}
     if not all(p.exists() for p in paths["pictures"]):
         pictures = pairs.Pictures(a.data, a.cache, "train").by
         for n, p in enumerate(paths["pictures"]):
-            kept(p, lambda: looked_at(trunk, pictures, n))
-            print(f"pictures: {(n + 1) * PIECE}", flush=True)
+            kept(p, lambda: composed(pictures, n))
         del pictures
+        print("pictures: put together", flush=True)
     if not all(p.exists() for p in paths["sounds"]):
         b = bank.load(a.data, a.bank)
         crops = Crops(b, clips.split(b.clips, ESC, URBAN)[0], SEED)
         for n, p in enumerate(paths["sounds"]):
             kept(p, lambda: listened_to(body, crops, n))
-            print(f"sounds: {(n + 1) * PIECE}", flush=True)
         del b, crops
-    maps, owner, tiles = (torch.cat(t) for t in zip(*(torch.load(p) for p in paths["pictures"])))
+        print("sounds: listened to", flush=True)
+    maps = torch.cat([kept(run / f"{n:03d}.pt", lambda: looked_at(trunk, torch.load(p)[0])) for n, p in enumerate(paths["pictures"])])
+    print("pictures: looked at", flush=True)
+    owner, tiles = (torch.cat(t) for t in zip(*(torch.load(p, mmap=True)[1:] for p in paths["pictures"])))
     features, heard = (torch.cat(t) for t in zip(*(torch.load(p) for p in paths["sounds"])))
     held = HeldOut(a.data, a.cache, trunk, body, a.work)
     heads = Heads(features.shape[1])
@@ -117,7 +126,7 @@ def main():
         cells = heads.cells(maps[p].float())
         return heads.contrast(cells, owner[p], tiles[p], heads.sound(features[s].float()), heard[s])
 
-    mean, curve = fit.fit(heads, step, a.steps, a.work, a.rate, every=a.every,
+    mean, curve = fit.fit(heads, step, a.steps, run, a.rate, every=a.every,
                           report=lambda m: held.figures(m.cells, m.sound, seed=2), log=lambda s: print(s, flush=True))
     (a.work / "curve.json").write_text(json.dumps(curve, indent=1))
     torch.save({"trunk": trunk.state_dict(), "body": body.state_dict(), "cells": mean.cells.state_dict(), "sound": mean.sound.state_dict()}, a.work / "net.pt")
