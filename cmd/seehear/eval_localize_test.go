@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seehear/seehear/infer"
 	"github.com/seehear/seehear/infer/localize"
@@ -32,7 +33,8 @@ const (
 // judgeSources recomputes how often the best place of the heat map lies on the sounding
 // one of four pictures; how often a map is lit then, and is right when it is; and how
 // often it is lit where the sound goes with none of the four. Each mosaic becomes a file
-// of two seconds, whose map in the middle counts.
+// of four seconds, two with the one sound and two with the other, of which the maps in
+// their middles count.
 func judgeSources(e *evaluation) map[string]float64 {
 	m := e.model
 	floor := m.Gate.Floor
@@ -48,15 +50,17 @@ func judgeSources(e *evaluation) map[string]float64 {
 		windows[c.label] = append(windows[c.label], loudestPart(e.pcmAt(c.file, soundRate)))
 	}
 	path := filepath.Join(e.TempDir(), "mosaic.avi")
-	look := func(pix []byte, pcm []float32) *infer.Heatmap {
-		writeAVI(e, path, 2*tileSide, 2*tileSide, pix, pcm)
+	look := func(pix []byte, with, without []float32) (maps [2]*infer.Heatmap) {
+		writeAVI(e, path, 2*tileSide, 2*tileSide, pix, slices.Concat(with, without))
 		for _, ev := range e.heard(path, f) {
-			if h, ok := ev.Payload.(*infer.Heatmap); ok && !ev.Short {
-				return h
+			if h, ok := ev.Payload.(*infer.Heatmap); ok && !ev.Short && ev.At%(2*time.Second) == time.Second {
+				maps[ev.At/(2*time.Second)] = h
 			}
 		}
-		e.Fatal("a mosaic has no heat map")
-		return nil
+		if maps[0] == nil || maps[1] == nil {
+			e.Fatal("a mosaic has no heat map")
+		}
+		return maps
 	}
 	var right, lit, litRight, litWithout float64
 	d := dice(mosaicSeed)
@@ -80,17 +84,17 @@ func judgeSources(e *evaluation) map[string]float64 {
 			return mine[d.below(len(mine))]
 		}
 		with, without := draw(order[sounding]), draw(order[4])
-		h := look(pix, with)
+		h := look(pix, with, without)
 		hit := 0.0
-		if h.Gated == "" && int(2*h.Y)*2+int(2*h.X) == sounding {
+		if h[0].Gated == "" && int(2*h[0].Y)*2+int(2*h[0].X) == sounding {
 			hit = 1
 		}
 		right += hit
-		if h.Gated == "" && h.Peak >= floor {
+		if h[0].Gated == "" && h[0].Peak >= floor {
 			lit++
 			litRight += hit
 		}
-		if h := look(pix, without); h.Gated == "" && h.Peak >= floor {
+		if h[1].Gated == "" && h[1].Peak >= floor {
 			litWithout++
 		}
 	}
@@ -261,8 +265,8 @@ func loudestPart(pcm []float32) []float32 {
 	return out
 }
 
-// writeAVI writes a file of a still picture, RGB, and two seconds of sound: two frames,
-// one a second.
+// writeAVI writes a file of a still picture, RGB, a frame a second, and of whole seconds
+// of sound.
 func writeAVI(e *evaluation, path string, w, h int, pix []byte, pcm []float32) {
 	e.Helper()
 	frame := make([]byte, 0, len(pix)) // blue first, the lowest row first; rows of 4n bytes
@@ -272,21 +276,20 @@ func writeAVI(e *evaluation, path string, w, h int, pix []byte, pcm []float32) {
 			frame = append(frame, p[2], p[1], p[0])
 		}
 	}
+	size, seconds := uint32(len(frame)), uint32(len(pcm)/soundRate)
 	video := riff("LIST", "strl",
-		riff("strh", "vidsDIB ", u32s(0, 0, 0, 1, 1, 0, 2, uint32(len(frame)), 0, 0, 0, 0)),
-		riff("strf", "", u32s(40, uint32(w), uint32(h), 1|24<<16, 0, uint32(len(frame)), 0, 0, 0, 0)))
+		riff("strh", "vidsDIB ", u32s(0, 0, 0, 1, 1, 0, seconds, size, 0, 0, 0, 0)),
+		riff("strf", "", u32s(40, uint32(w), uint32(h), 1|24<<16, 0, size, 0, 0, 0, 0)))
 	sound := riff("LIST", "strl",
 		riff("strh", "auds", u32s(0, 0, 0, 0, 4, 4*soundRate, 0, uint32(len(pcm)), 0, 0, 4, 0, 0)),
 		riff("strf", "", u32s(3|1<<16, soundRate, 4*soundRate, 4|32<<16))) // floating point
 	head := riff("LIST", "hdrl",
-		riff("avih", "", u32s(1e6, 0, 0, 0, 2, 0, 2, 0, uint32(w), uint32(h), 0, 0, 0, 0)), video, sound)
-	var second [2][]byte
-	for i := range second {
-		second[i] = f32s(pcm[i*soundRate:][:soundRate])
+		riff("avih", "", u32s(1e6, 0, 0, 0, seconds, 0, 2, 0, uint32(w), uint32(h), 0, 0, 0, 0)), video, sound)
+	var movie [][]byte
+	for i := range int(seconds) {
+		movie = append(movie, riff("01wb", "", f32s(pcm[i*soundRate:][:soundRate])), riff("00db", "", frame))
 	}
-	movie := riff("LIST", "movi",
-		riff("01wb", "", second[0]), riff("00db", "", frame), riff("01wb", "", second[1]), riff("00db", "", frame))
-	if err := os.WriteFile(path, riff("RIFF", "AVI ", head, movie), 0o600); err != nil {
+	if err := os.WriteFile(path, riff("RIFF", "AVI ", head, riff("LIST", "movi", movie...)), 0o600); err != nil {
 		e.Fatal(err)
 	}
 }

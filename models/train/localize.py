@@ -11,7 +11,6 @@ pieces that a stopped run finds again. localize_publish.py puts the result into 
 import argparse
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -22,37 +21,29 @@ from audio import bank, clips, fit
 from audio.net import Body
 from sounding import mosaics, pairs
 from sounding.crops import Crops
-from sounding.heldout import HeldOut
+from sounding.heldout import HeldOut, kept
 from sounding.loss import Contrast
-from sounding.net import CellHead, SoundHead
+from sounding.net import CellHead, SoundHead, fused, rounded
 from soundnet import ESC, URBAN
 from vision.trunk import Teachers
 
 SEED = 4
-PIECE = 500  # pictures, and as many sounds
-SIZE = 64  # pictures and sounds of a step
+PIECE = 1000  # pictures, and as many sounds
+SIZE = 48  # pictures and sounds of a step
 
 
 def trunk_of(path):
+    """As the pack has it: without batch normalization, in half precision."""
     model = Teachers()
     model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    return model.trunk.eval()
+    return rounded(fused(model.trunk.eval()))
 
 
 def body_of(path):
     state = torch.load(path, map_location="cpu", weights_only=True)
     body = Body()
     body.load_state_dict({k.removeprefix("body."): v for k, v in state.items() if k.startswith("body.")})
-    return body.eval()
-
-
-def kept(path, make):
-    """What make() returns, made once."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(make(), str(path) + ".part")
-        os.replace(str(path) + ".part", path)
-    return torch.load(path)
+    return rounded(fused(body.eval()))
 
 
 def composed(pictures, n):
@@ -87,10 +78,10 @@ def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "cache", "teachers", "sounds", "bank", "work"):
         a.add_argument(f"--{name}", required=True, type=Path)
-    a.add_argument("--pieces", type=int, default=24, help=f"of {PIECE} training pictures and sounds")
-    a.add_argument("--steps", type=int, default=1500)
-    a.add_argument("--rate", type=float, default=2e-3)
-    a.add_argument("--every", type=int, default=250)
+    a.add_argument("--pieces", type=int, default=5, help=f"of {PIECE} training pictures and sounds")
+    a.add_argument("--steps", type=int, default=400)
+    a.add_argument("--rate", type=float, default=3e-3)
+    a.add_argument("--every", type=int, default=100)
     a.add_argument("--threads", type=int, default=0)
     a = a.parse_args()
     if a.threads:
@@ -117,7 +108,7 @@ def main():
     print("pictures: looked at", flush=True)
     owner, tiles = (torch.cat(t) for t in zip(*(torch.load(p, mmap=True)[1:] for p in paths["pictures"])))
     features, heard = (torch.cat(t) for t in zip(*(torch.load(p) for p in paths["sounds"])))
-    held = HeldOut(a.data, a.cache, trunk, body, a.work)
+    held = HeldOut(a.data, a.cache, trunk, body, a.work, run)
     heads = Heads(features.shape[1])
 
     def step(heads, n):
@@ -129,7 +120,7 @@ def main():
     mean, curve = fit.fit(heads, step, a.steps, run, a.rate, every=a.every,
                           report=lambda m: held.figures(m.cells, m.sound, seed=2), log=lambda s: print(s, flush=True))
     (a.work / "curve.json").write_text(json.dumps(curve, indent=1))
-    torch.save({"trunk": trunk.state_dict(), "body": body.state_dict(), "cells": mean.cells.state_dict(), "sound": mean.sound.state_dict()}, a.work / "net.pt")
+    torch.save({"run": run.name, "trunk": trunk.state_dict(), "body": body.state_dict(), "cells": mean.cells.state_dict(), "sound": mean.sound.state_dict()}, a.work / "net.pt")
 
 
 if __name__ == "__main__":

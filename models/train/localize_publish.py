@@ -15,7 +15,7 @@ from audio.net import FIELD, HOP, RATE, WINDOW, Body
 from importer.export import export
 from sounding import front, mosaics, pairs
 from sounding.heldout import COUNT, HeldOut, tile_of
-from sounding.net import DEPTH, CellHead, Picture, Sound, SoundHead, fused, rounded
+from sounding.net import DEPTH, Picture, Sound, fused, rounded
 from vision.trunk import MEAN, STD, Trunk
 
 NAME = "seehear-sources"
@@ -25,15 +25,15 @@ SEED, CALIBRATION = 1, 2
 
 
 def networks(path):
-    """The two encoders as the pack has them: without batch normalization, in weights of
-    half precision."""
+    """The two encoders as the pack has them, without batch normalization and in weights of
+    half precision, and the name of the run."""
     state = torch.load(path, map_location="cpu")
-    picture, sound = Picture(Trunk(), CellHead()), Sound(Body())
+    picture, sound = Picture(fused(Trunk().eval())), Sound(fused(Body().eval()))
     picture.trunk.load_state_dict(state["trunk"])
     picture.head.load_state_dict(state["cells"])
     sound.body.load_state_dict(state["body"])
     sound.head.load_state_dict(state["sound"])
-    return [rounded(fused(n.eval())).eval() for n in (picture, sound)]
+    return rounded(picture.eval()), rounded(sound.eval()), state["run"]
 
 
 def graphs(picture, sound, folder=pack.PACK):
@@ -119,11 +119,11 @@ def main():
         a.add_argument(f"--{name}", required=True, type=Path)
     a = a.parse_args()
     torch.set_num_threads(1)
-    picture, sound = networks(a.work / "net.pt")
+    picture, sound, run = networks(a.work / "net.pt")
     (pack.PACK / "cards").mkdir(parents=True, exist_ok=True)
     image, audio, off = graphs(picture, sound)
     print(f"PyTorch and ONNX Runtime differ by at most {off:.1e}")
-    held = HeldOut(a.data, a.cache, picture.trunk, sound.body, a.work)
+    held = HeldOut(a.data, a.cache, picture.trunk, sound.body, a.work, a.work / run)
     floor, ceiling = calibrate(held, picture, sound)
     ms, with_, without = held.cosines(picture.head, sound.head, SEED)
     values = figures(ms, with_, without, floor)

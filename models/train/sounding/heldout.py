@@ -13,13 +13,23 @@ from sounding import front, mosaics, pairs
 COUNT = 2000
 
 
+def kept(path, make):
+    """What make() returns, made once."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(make(), str(path) + ".part")
+        os.replace(str(path) + ".part", path)
+    return torch.load(path, weights_only=False)
+
+
 class HeldOut:
     """Mosaics of official validation images and held-out sounds, with the maps of the
-    trunk and the features of the body; work keeps them."""
+    trunk and the features of the body. work keeps the sounds, and run, which belongs to
+    this trunk, the maps."""
 
-    def __init__(self, data, cache, trunk, body, work):
+    def __init__(self, data, cache, trunk, body, work, run):
         self.pictures = list(pairs.Pictures(data, cache, "val", groups_=pairs.groups()).by.values())
-        self.data, self.trunk, self.body, self.work = data, trunk, body, Path(work)
+        self.data, self.trunk, self.body, self.work, self.run = data, trunk, body, Path(work), Path(run)
         self.clips, self.windows = self.sounds()
         self.by = {}
         for n, c in enumerate(self.clips):
@@ -36,12 +46,7 @@ class HeldOut:
             held = sorted((x for x in held if x[0].set != "fsdd"), key=lambda x: x[0].path)
             return [c for c, _ in held], np.stack([mosaics.loudest(p) for _, p in held])
 
-        path = self.work / "heard.pt"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(make(), str(path) + ".part")
-            os.replace(str(path) + ".part", path)
-        return torch.load(path, weights_only=False)
+        return kept(self.work / "heard.pt", make)
 
     def spectrogram(self, n):
         return front.spectrogram(self.windows[n][mosaics.LEAD : mosaics.LEAD + front.FIELD])
@@ -59,9 +64,8 @@ class HeldOut:
         """(mosaics, maps of the trunk, features of all clips)"""
         if seed not in self.made:
             ms = self.mosaics(seed)
-            maps = [self.trunk(mosaics.batch(np.stack([self.picture(m) for m in ms[at : at + 25]]))).half() for at in range(0, COUNT, 25)]
-            features = self.features()
-            self.made[seed] = ms, torch.cat(maps), features
+            make = lambda: torch.cat([self.trunk(mosaics.batch(np.stack([self.picture(m) for m in ms[at : at + 25]]))).half() for at in range(0, COUNT, 25)])
+            self.made[seed] = ms, kept(self.run / f"mosaics-{seed}.pt", make), self.features()
         return self.made[seed]
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import normalize
+from torch.nn.functional import avg_pool2d, normalize
 
 from audio.net import BANDS, HIGHEST, LOWEST, RATE, SCALE, WINDOW, Body, mel_bands
 from sounding.front import FLOOR
@@ -15,14 +15,21 @@ DEPTH = 96
 
 
 class CellHead(nn.Module):
-    """map of the trunk [batch, 256, h, w] -> unit vectors [batch, DEPTH, h, w]"""
+    """map of the trunk [batch, 256, h, w] -> unit vectors [batch, DEPTH, h, w]
 
-    def __init__(self):
+    The trunk learnt from the mean over all cells of a picture, so a cell is seen together
+    with the means of the 3 by 3 and 5 by 5 round it."""
+
+    AROUND = (3, 5)
+
+    def __init__(self, hidden=192):
         super().__init__()
-        self.net = nn.Sequential(nn.Conv2d(FEATURES, FEATURES, 1), nn.ReLU(), nn.Dropout2d(0.2), nn.Conv2d(FEATURES, DEPTH, 1))
+        width = FEATURES * (1 + len(self.AROUND))
+        self.net = nn.Sequential(nn.Conv2d(width, hidden, 1), nn.ReLU(), nn.Dropout2d(0.2), nn.Conv2d(hidden, DEPTH, 1))
 
     def forward(self, x):
-        return normalize(self.net(x), dim=1)
+        means = [avg_pool2d(x, k, 1, k // 2, count_include_pad=False) for k in self.AROUND]
+        return normalize(self.net(torch.cat([x, *means], 1)), dim=1)
 
 
 class SoundHead(nn.Module):
