@@ -1,6 +1,6 @@
 # Each target works on a bare Debian 12 or 13 with Go, git and make: .ci/env
 # installs FFmpeg and ONNX Runtime first where they are missing.
-.PHONY: help deps build run serve test test-models train-soundnet train-speech train-faces train-vision train-caption train-embedding eval bench fuzz lint proof fresh clean
+.PHONY: help deps build run serve test test-models train-soundnet train-speech train-faces train-vision train-caption train-embedding train-localize eval bench fuzz lint proof fresh clean
 .DEFAULT_GOAL := help
 
 INPUT  ?= docs/demo/demo.mp4
@@ -39,6 +39,7 @@ test-models: ## prove the importers of published checkpoints, and the recipes (P
 	@python=$$(models/train/venv) && "$$python" -W ignore models/train/test_import.py && \
 		"$$python" -m unittest discover -s models/train/vision && \
 		PYTHONPATH=models/train "$$python" -W ignore -m unittest discover -s models/train/audio -t models/train && \
+		PYTHONPATH=models/train "$$python" -W ignore -m unittest discover -s models/train/sounding -t models/train && \
 		PYTHON=$$python $(ENV) go test -tags models -run TestImportForReal -count 1 -timeout 20m ./cmd/seehear
 
 train-soundnet: ## train the sound network into models/default, after train-vision (DATA=folder, WORK=folder)
@@ -68,6 +69,11 @@ train-caption: ## train the captioner, after train-vision
 train-embedding: ## train the joint embedding of pictures and sentences, after train-caption
 	@python=$$(models/train/venv) && "$$python" models/train/embedding.py "$(DATA)/flickr8k.tar" \
 		"$(WORK)/trunk/trunk.pt" "$(WORK)/captioner/maps.npy" "$(WORK)/embedding"
+
+train-localize: ## train localization into models/default, after train-vision and train-soundnet
+	@python=$$(models/train/venv) && "$$python" models/train/localize.py --data "$(DATA)" --cache "$(WORK)/vision" \
+		--teachers "$(WORK)/teachers/teachers.pt" --sounds "$(WORK)/sound/esc5-urban10/net.pt" --bank "$(WORK)/sound" --work "$(WORK)/localize" && \
+		"$$python" models/train/localize_publish.py --data "$(DATA)" --cache "$(WORK)/vision" --work "$(WORK)/localize"
 
 eval: ## recompute the figures of models/default with the program itself (DATA=folder)
 	@DATA="$(abspath $(DATA))" $(ENV) go test -tags eval -run TestEval -v -count 1 -timeout 60m ./cmd/seehear

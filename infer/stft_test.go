@@ -15,6 +15,7 @@ import (
 var (
 	powerLaw = models.Audio{Rate: 16000, STFT: models.STFT{Kind: "power-law", Window: "hann", Length: 400, Hop: 160, FFT: 512, Power: 0.3}}
 	logPSD   = models.Audio{Rate: 22050, STFT: models.STFT{Kind: "log-psd", Window: "tukey", Tukey: 0.25, Length: 512, Hop: 238, FFT: 512, Floor: 1e-7, Divide: 12}}
+	hannPSD  = models.Audio{Rate: 22050, STFT: models.STFT{Kind: "log-psd", Window: "hann", Length: 1024, Hop: 512, FFT: 1024, Floor: 1e-14}}
 )
 
 func newSpectrogram(t testing.TB, a models.Audio) *infer.Spectrogram {
@@ -56,6 +57,7 @@ func TestSpectrogramsEqualSciPy(t *testing.T) {
 		}{
 			{"power-law", powerLaw, math.Pow(1e-12, 0.3)},
 			{"log-psd", logPSD, 0},
+			{"log-psd of the default pack", hannPSD, 0},
 		} {
 			s := newSpectrogram(t, front.audio)
 			n := s.Len(len(pcm))

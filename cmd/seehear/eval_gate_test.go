@@ -143,20 +143,26 @@ func (e *evaluation) speakers() [][]string {
 }
 
 // pcm is the sound of a file as the gate would hear it.
-func (e *evaluation) pcm(path string) []float32 {
-	t := &tape{}
+func (e *evaluation) pcm(path string) []float32 { return e.pcmAt(path, gateRate) }
+
+// pcmAt is pcm at another rate.
+func (e *evaluation) pcmAt(path string, rate int) []float32 {
+	t := &tape{rate: rate}
 	e.heard(path, t)
 	return t.pcm
 }
 
 // tape is a family that keeps the sound.
-type tape struct{ pcm []float32 }
+type tape struct {
+	rate int
+	pcm  []float32
+}
 
 func (*tape) Models() []infer.Info { return nil }
-func (*tape) Need() infer.Need {
+func (t *tape) Need() infer.Need {
 	return infer.Need{
-		Cadence: align.EveryHop, Hop: gateRate, Window: gateRate, MinWindow: 1,
-		Sound: decode.Sound{Rate: gateRate, Channels: 1},
+		Cadence: align.EveryHop, Hop: t.rate, Window: t.rate, MinWindow: 1,
+		Sound: decode.Sound{Rate: t.rate, Channels: 1},
 	}
 }
 func (*tape) Open() infer.State { return nil }

@@ -31,6 +31,7 @@ var judges = map[string]func(e *evaluation) map[string]float64{
 	"soundnet":    judgeSounds,
 	"speech":      judgeGate,
 	"speech2face": judgeFaces,
+	"localize":    judgeSources,
 }
 
 // evaluation is a model of the default pack with the data to judge it on.

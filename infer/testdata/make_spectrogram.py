@@ -3,7 +3,8 @@
 Usage: python make_spectrogram.py, in this folder. For each sound NAME it writes
 spectrogram_NAME.s16 (little-endian int16; sample = value/32768) and
 spectrogram_NAME.f32 (little-endian float32): the power-law STFT [2, frames, 257]
-at 16 kHz, then the log spectrogram [257, frames] at 22,050 Hz. Written with SciPy
+at 16 kHz, then the log spectrogram [257, frames] at 22,050 Hz, then that of the default
+pack's localizer [513, frames] at 22,050 Hz. Written with SciPy
 1.17.1 and NumPy 2.4.6; everything is computed in float64.
 """
 import numpy as np
@@ -45,5 +46,7 @@ for name, x in sounds.items():
 
     _, _, p = scipy.signal.spectrogram(x, 22050, nperseg=512, noverlap=274)
     p = np.log(p + 1e-7) / 12
-    assert s.shape == (2, 1 + (N - 400) // 160, 257) and p.shape == (257, (N - 274) // 238)
-    np.concatenate([s.ravel(), p.ravel()]).astype("<f4").tofile(f"spectrogram_{name}.f32")
+    _, _, own = scipy.signal.spectrogram(x, 22050, "hann", 1024, 512)
+    own = np.log(own + 1e-14)
+    assert s.shape == (2, 1 + (N - 400) // 160, 257) and p.shape == (257, (N - 274) // 238) and own.shape == (513, 1)
+    np.concatenate([s.ravel(), p.ravel(), own.ravel()]).astype("<f4").tofile(f"spectrogram_{name}.f32")
