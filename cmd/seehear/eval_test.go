@@ -31,6 +31,9 @@ var judges = map[string]func(e *evaluation) map[string]float64{
 	"soundnet":    judgeSounds,
 	"speech":      judgeGate,
 	"speech2face": judgeFaces,
+	"pictures":    judgePictures,
+	"caption":     judgeCaptions,
+	"embedding":   judgeEmbedding,
 }
 
 // evaluation is a model of the default pack with the data to judge it on.
