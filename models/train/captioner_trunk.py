@@ -22,9 +22,11 @@ import torch.nn.functional as F
 from teachers import resize
 from vision import augment, flickr, words
 from vision.attend import SIDE as DEPLOYED
+from vision.muon import Muon
 from vision.trunk import FEATURES, Teachers, normalize
 
-SEED, BATCH, RATE, SIDE, STORED = 4, 48, 1e-3, 96, 144
+SEED, BATCH, SIDE, STORED = 4, 48, 96, 144
+RATE, MOMENTUM, DECAY, HEADS, HEADS_DECAY, WARM = 0.01, 0.95, 0.01, 3.0, 5e-4, 60
 WORDS = 600  # the most frequent ones
 
 
@@ -72,9 +74,10 @@ def main():
     with torch.no_grad():  # begin at how frequent each word is
         model.words.weight.mul_(0.1)
         model.words.bias.copy_(torch.logit(want.mean(0).clamp(min=1e-4)))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.02)
+    optimizer = Muon(model, RATE, MOMENTUM, DECAY, HEADS, HEADS_DECAY)
     per = len(want) // BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=args.epochs * per + 1, pct_start=0.15)
+    steps = args.epochs * per
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / WARM, (steps - step) / steps))
     first, checkpoint = 0, args.out / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
