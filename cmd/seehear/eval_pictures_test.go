@@ -6,14 +6,17 @@ import (
 	"archive/tar"
 	"bufio"
 	"context"
+	"encoding/binary"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seehear/seehear/align"
 	"github.com/seehear/seehear/infer"
@@ -24,12 +27,15 @@ import (
 // judgePictures recomputes how often the most likely object of an official validation
 // image of Tiny-ImageNet is its class, and the most likely scene of one of MiniPlaces.
 func judgePictures(e *evaluation) map[string]float64 {
-	f := newLooking(e, e.open.sessions["graph"], "objects", "scenes")
 	figures := map[string]float64{}
 	for head, set := range map[string][]labelled{"objects": e.tinyImages(), "scenes": e.placesImages()} {
-		right := 0.0
+		var files []string
 		for _, im := range set {
-			if largest(f.look(e, im.file)[head]) == im.class {
+			files = append(files, im.file)
+		}
+		right := 0.0
+		for i, p := range e.looks("graph", head, e.multipart(files), len(set)) {
+			if largest(p) == set[i].class {
 				right++
 			}
 		}
@@ -41,29 +47,21 @@ func judgePictures(e *evaluation) map[string]float64 {
 
 // judgeCaptions recomputes the scores of the captions of Flickr8k's test images.
 func judgeCaptions(e *evaluation) map[string]float64 {
-	file, err := os.ReadFile(filepath.Join("../../models/default", e.model.Labels["vocabulary"].Path))
+	f, err := caption.New(caption.Config{Model: e.model, Info: e.open.info, Vocabulary: e.open.vocabulary, Sessions: e.open.sessions, Every: caption.Every{Cadence: align.EveryFrame}, Live: true})
 	if err != nil {
 		e.Fatal(err)
 	}
-	f, err := caption.New(caption.Config{Model: e.model, Info: e.open.info, Vocabulary: file, Sessions: e.open.sessions})
-	if err != nil {
-		e.Fatal(err)
+	file, images := e.flickr()
+	said, references := make([][]string, len(images)), make([][][]string, len(images))
+	for _, ev := range e.heard(file, f) {
+		if c, ok := ev.Payload.(*infer.Caption); ok {
+			said[ev.At/time.Second] = tokens(c.Text)
+		}
 	}
-	var said [][]string
-	var references [][][]string
-	for _, im := range e.flickr() {
-		var text string
-		for _, ev := range e.heard(im.file, f) {
-			if c, ok := ev.Payload.(*infer.Caption); ok {
-				text = c.Text
-			}
+	for i, captions := range images {
+		for _, s := range captions {
+			references[i] = append(references[i], tokens(s))
 		}
-		said = append(said, tokens(text))
-		var refs [][]string
-		for _, s := range im.captions {
-			refs = append(refs, tokens(s))
-		}
-		references = append(references, refs)
 	}
 	e.Logf("%d images", len(said))
 	return map[string]float64{"bleu4": bleu4(said, references), "cider_d": ciderD(said, references)}
@@ -73,20 +71,16 @@ func judgeCaptions(e *evaluation) map[string]float64 {
 // sentences: a picture is right when one of its sentences is among the ten nearest, a
 // sentence when its picture is.
 func judgeEmbedding(e *evaluation) map[string]float64 {
-	f := newLooking(e, e.open.sessions["picture"], "embedding")
-	words, err := models.Labels(filepath.Join("../../models/default", e.model.Labels["vocabulary"].Path))
-	if err != nil {
-		e.Fatal(err)
-	}
 	numbers := map[string]int64{}
-	for i, w := range words {
+	for i, w := range e.open.labels["vocabulary"] {
 		numbers[w] = int64(i)
 	}
-	var pictures, sentences [][]float32
+	file, images := e.flickr()
+	pictures := e.looks("picture", "embedding", file, len(images))
+	var sentences [][]float32
 	var owner []int
-	for i, im := range e.flickr() {
-		pictures = append(pictures, f.look(e, im.file)["embedding"])
-		for _, s := range im.captions {
+	for i, captions := range images {
+		for _, s := range captions {
 			sentences = append(sentences, e.sentence(tokens(s), numbers))
 			owner = append(owner, i)
 		}
@@ -152,18 +146,11 @@ func dot(a, b []float32) (sum float32) {
 	return sum
 }
 
-// looking is a family that keeps what a graph says of each picture.
-type looking struct {
-	session infer.Session
-	packer  *infer.ImagePacker
-	need    infer.Need
-	ports   map[string]int
-	seen    map[string][]float32 // of the last picture
-}
-
-func newLooking(e *evaluation, s infer.Session, outputs ...string) *looking {
+// looks runs the pipeline over a film of so many pictures and returns an output of a graph
+// for each.
+func (e *evaluation) looks(role, output, path string, pictures int) [][]float32 {
 	e.Helper()
-	f := &looking{session: s, ports: map[string]int{}, need: infer.Need{Cadence: align.EveryFrame}}
+	f := &looking{session: e.open.sessions[role], need: infer.Need{Cadence: align.EveryFrame}}
 	var err error
 	if f.need.Image, err = infer.ImageSize(e.model.Image); err != nil {
 		e.Fatal(err)
@@ -171,23 +158,23 @@ func newLooking(e *evaluation, s infer.Session, outputs ...string) *looking {
 	if f.packer, err = infer.NewImagePacker(e.model.Image); err != nil {
 		e.Fatal(err)
 	}
-	for _, name := range outputs {
-		if f.ports[name], err = infer.NeedPort(s.Outputs(), nil, name, "float32", 2); err != nil {
-			e.Fatal(err)
-		}
+	if f.port, err = infer.NeedPort(f.session.Outputs(), e.model.Graphs[role].Outputs, output, "float32", 2); err != nil {
+		e.Fatal(err)
 	}
-	return f
-}
-
-// look runs the pipeline over a picture and returns what the graph says of it.
-func (f *looking) look(e *evaluation, path string) map[string][]float32 {
-	e.Helper()
-	f.seen = nil
 	e.heard(path, f)
-	if f.seen == nil {
-		e.Fatalf("%s: no picture", path)
+	if len(f.seen) != pictures {
+		e.Fatalf("%s: %d pictures were seen of %d", path, len(f.seen), pictures)
 	}
 	return f.seen
+}
+
+// looking is a family that keeps what a graph says of each picture.
+type looking struct {
+	session infer.Session
+	packer  *infer.ImagePacker
+	need    infer.Need
+	port    int
+	seen    [][]float32
 }
 
 func (f *looking) Models() []infer.Info { return nil }
@@ -199,21 +186,15 @@ func (f *looking) Infer(ctx context.Context, m *align.Moment) (infer.Output, err
 		return nil, err
 	}
 	out := make([]*infer.Tensor, len(f.session.Outputs()))
-	for _, i := range f.ports {
-		out[i] = &infer.Tensor{}
-	}
+	out[f.port] = &infer.Tensor{}
 	if err := f.session.Run(ctx, []*infer.Tensor{&in}, out); err != nil {
 		return nil, err
 	}
-	seen := map[string][]float32{}
-	for name, i := range f.ports {
-		seen[name] = out[i].F32
-	}
-	return seen, nil
+	return out[f.port].F32, nil
 }
 
 func (f *looking) Resolve(_ context.Context, _ infer.State, _ *align.Moment, out infer.Output) ([]infer.Event, error) {
-	f.seen, _ = out.(map[string][]float32)
+	f.seen = append(f.seen, out.([]float32))
 	return nil, nil
 }
 func (f *looking) Finish(context.Context, infer.State) ([]infer.Event, error) { return nil, nil }
@@ -288,31 +269,76 @@ func (e *evaluation) placesImages() (list []labelled) {
 	return list
 }
 
-// described is a picture with sentences about it.
-type described struct {
-	file     string
-	captions []string
+// Note [Pictures as films]
+//
+// The program reads films, and formats of still pictures are none of them. But JPEGs one
+// after the other are what a camera sends over HTTP, and what a lossy WebP holds is a key
+// frame of VP8, so that sets of pictures become films without one of them being decoded.
+
+// multipart writes a film of JPEGs, as multipart/x-mixed-replace.
+func (e *evaluation) multipart(files []string) string {
+	e.Helper()
+	path := filepath.Join(e.TempDir(), "pictures.mpjpeg")
+	f, err := os.Create(path)
+	if err != nil {
+		e.Fatal(err)
+	}
+	defer f.Close()
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			e.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(f, "--picture\r\nContent-type: image/jpeg\r\nContent-length: %d\r\n\r\n%s\r\n", len(data), data); err != nil {
+			e.Fatal(err)
+		}
+	}
+	return path
 }
 
-// flickr unpacks the 1,000 test images of Flickr8k's official split, with their captions.
-func (e *evaluation) flickr() []*described {
+// ivf writes a film of WebPs of one size, a second each.
+func (e *evaluation) ivf(pictures [][]byte, side int) string {
+	e.Helper()
+	le := binary.LittleEndian
+	film := append([]byte("DKIF"), 0, 0, 32, 0)
+	film = append(film, "VP80"...)
+	film = le.AppendUint16(le.AppendUint16(film, uint16(side)), uint16(side))
+	film = le.AppendUint32(le.AppendUint32(film, 1), 1) // units of a second
+	film = le.AppendUint64(film, uint64(len(pictures)))
+	for i, data := range pictures {
+		if len(data) < 20 || string(data[8:16]) != "WEBPVP8 " || int(le.Uint32(data[16:])) > len(data)-20 {
+			e.Fatalf("picture %d is no lossy WebP", i)
+		}
+		frame := data[20:][:le.Uint32(data[16:])]
+		film = le.AppendUint64(le.AppendUint32(film, uint32(len(frame))), uint64(i))
+		film = append(film, frame...)
+	}
+	path := filepath.Join(e.TempDir(), "pictures.ivf")
+	if err := os.WriteFile(path, film, 0o600); err != nil {
+		e.Fatal(err)
+	}
+	return path
+}
+
+// flickrSide is that of the pictures in flickr8k.tar.
+const flickrSide = 144
+
+// flickr returns a film of the 1,000 test images of Flickr8k's official split, and their
+// captions.
+func (e *evaluation) flickr() (film string, images [][]string) {
 	e.Helper()
 	f, err := os.Open(e.need("flickr8k.tar"))
 	if err != nil {
 		e.Fatal(err)
 	}
 	defer f.Close()
-	dir := e.TempDir()
 	captions := map[string][]string{}
 	test := map[string]bool{}
-	var list []*described
+	var pictures [][]byte
 	for r := tar.NewReader(f); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			if len(list) == 0 || len(list) != len(test) {
-				e.Fatalf("flickr8k.tar: %d test images of %d", len(list), len(test))
-			}
-			return list
+			break
 		}
 		if err != nil {
 			e.Fatalf("flickr8k.tar: %v", err)
@@ -329,17 +355,17 @@ func (e *evaluation) flickr() []*described {
 				}
 			}
 		case test[h.Name]:
-			file := filepath.Join(dir, strings.ReplaceAll(h.Name, "/", "-"))
 			data, err := io.ReadAll(r)
 			if err != nil {
 				e.Fatalf("flickr8k.tar: %v", err)
 			}
-			if err := os.WriteFile(file, data, 0o600); err != nil {
-				e.Fatal(err)
-			}
-			list = append(list, &described{file, captions[h.Name]})
+			pictures, images = append(pictures, data), append(images, captions[h.Name])
 		}
 	}
+	if len(images) == 0 || len(images) != len(test) {
+		e.Fatalf("flickr8k.tar: %d test images of %d", len(images), len(test))
+	}
+	return e.ivf(pictures, flickrSide), images
 }
 
 // table reads the rows of a CSV with the given header.

@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw
 
 import captioner
 from audio import pack
-from vision import attend, flickr, release, scores, words
-from vision.trunk import FEATURES, MEAN, STD, Teachers, normalize
+from vision import attend, flickr, release, scores, tuned, words
+from vision.trunk import FEATURES, MEAN, STD, normalize
 
 NAME = "seehear-captions"
 ENCODER, DECODER, VOCABULARY = "caption_encoder.onnx", "caption_decoder.onnx", "caption_words.txt"
@@ -72,14 +72,13 @@ def main(data, weights, folder):
     weights, folder = map(pathlib.Path, (weights, folder))
     torch.set_num_threads(1)
     torch.manual_seed(6)
-    teachers = Teachers()
-    teachers.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    trunk, concepts = tuned.load(weights)
     splits = words.read(data)
     vocabulary = (folder / "vocabulary.txt").read_text().split()
-    model = captioner.Captioner(vocabulary)
+    model = captioner.Captioner(vocabulary, concepts)
     model.load_state_dict(torch.load(folder / "captioner.pt", map_location="cpu", weights_only=True))
-    parameters = sum(p.numel() for part in (teachers.trunk, model) for p in part.parameters())
-    trunk, model = release.released(teachers.trunk), release.released(model)
+    parameters = sum(p.numel() for part in (trunk, model) for p in part.parameters())
+    trunk, model = release.released(trunk), release.released(model)
     worst = graphs(trunk, model, len(vocabulary))
     both = lambda said, references: {"bleu4": scores.bleu4(said, references), "cider_d": scores.cider_d(said, references)}
 

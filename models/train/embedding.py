@@ -1,9 +1,10 @@
 """Trains the joint embedding of pictures and sentences on Flickr8k, over the frozen
 trunk.
 
-    embedding.py FLICKR8K.TAR TEACHERS.PT MAPS.NPY OUT [--epochs N]
+    embedding.py FLICKR8K.TAR TRUNK.PT MAPS.NPY OUT [--epochs N]
 
-MAPS.NPY is what captioner.py left in its folder, or is made here. OUT/checkpoint.pt
+TRUNK.PT is what captioner_trunk.py made, MAPS.NPY what captioner.py left in its folder, or
+is made here. OUT/checkpoint.pt
 lets a stopped run go on. OUT gets embedding.pt, log.jsonl, the curve, and
 vocabulary.txt, which numbers the tokens.
 """
@@ -15,8 +16,7 @@ import time
 
 import torch
 
-from vision import attend, flickr, towers, words
-from vision.trunk import Teachers
+from vision import attend, flickr, towers, tuned, words
 
 SEED, BATCH, RATE, LEAST = 3, 256, 1e-3, 3
 
@@ -41,7 +41,7 @@ def recall(model, pooled, sentences, vocabulary):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("teachers", type=pathlib.Path)
+    parser.add_argument("trunk", type=pathlib.Path)
     parser.add_argument("maps", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--epochs", type=int, default=30)
@@ -49,18 +49,17 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    teachers = Teachers().to(device)
-    teachers.load_state_dict(torch.load(args.teachers, map_location=device, weights_only=True))
+    trunk, concepts = tuned.load(args.trunk, device)
     splits = words.read(args.data)
     vocabulary = words.vocabulary(splits["train"], LEAST)
     (args.out / "vocabulary.txt").write_text("".join(w + "\n" for w in vocabulary))
     kept = [i for split in ("train", "dev", "test") for i in splits[split]]
-    maps = flickr.maps(teachers.trunk, args.data, [m for m, _ in kept], attend.SIDE, args.maps)
+    maps = flickr.maps(trunk, args.data, [m for m, _ in kept], attend.SIDE, args.maps)
     pooled = torch.stack([torch.cat([towers.pool(part.float()) for part in maps[:, m].split(500)]) for m in (0, 1)], 1).to(device)
     train, dev = len(splits["train"]), len(splits["dev"])
-    model = towers.Towers(len(vocabulary), pooled[:train, 0].mean(0), pooled[:train, 0].std(0) + 1e-3).to(device)
+    model = towers.Towers(len(vocabulary), concepts, pooled[:train, 0].mean(0), pooled[:train, 0].std(0) + 1e-3).to(device)
     said = torch.stack([towers.numbers([c[k] for _, c in splits["train"]], vocabulary) for k in range(5)], 1).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=RATE, weight_decay=0.01)
     per = 5 * (train // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=args.epochs * per + 1, pct_start=0.1)
     first, checkpoint = 0, args.out / "checkpoint.pt"

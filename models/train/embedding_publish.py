@@ -15,8 +15,8 @@ import torch
 from audio import pack
 from captioner_publish import maps
 from embedding import recall
-from vision import attend, release, towers, words
-from vision.trunk import MEAN, STD, Teachers
+from vision import attend, release, towers, tuned, words
+from vision.trunk import MEAN, STD
 
 NAME = "seehear-embedding"
 PICTURE, SENTENCE, VOCABULARY = "embedding_picture.onnx", "embedding_sentence.onnx", "embedding_words.txt"
@@ -43,14 +43,13 @@ def main(data, weights, folder):
     weights, folder = map(pathlib.Path, (weights, folder))
     torch.set_num_threads(1)
     torch.manual_seed(7)
-    teachers = Teachers()
-    teachers.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    trunk, concepts = tuned.load(weights)
     test = words.read(data)["test"]
     vocabulary = (folder / "vocabulary.txt").read_text().split()
-    model = towers.Towers(len(vocabulary))
+    model = towers.Towers(len(vocabulary), concepts)
     model.load_state_dict(torch.load(folder / "embedding.pt", map_location="cpu", weights_only=True))
-    parameters = sum(p.numel() for part in (teachers.trunk, model) for p in part.parameters())
-    trunk, model = release.released(teachers.trunk), release.released(model)
+    parameters = sum(p.numel() for part in (trunk, model) for p in part.parameters())
+    trunk, model = release.released(trunk), release.released(model)
     side = attend.SIDE
     worst = max(
         release.graph(towers.Look(trunk, model.picture), PICTURE, NAME, [(torch.randn(b, 3, side, side),) for b in (1, 2)],
