@@ -17,7 +17,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-from vision import attend, beam, flickr, scores, tuned, words
+from vision import attend, beam, flickr, release, scores, tuned, words
 
 SEED = 2
 BATCH, RATE, LEAST, MOST, SMOOTHING = 96, 1.5e-3, 5, 20, 0.1
@@ -85,8 +85,8 @@ def main():
     vocabulary = words.vocabulary(splits["train"], LEAST)
     (args.out / "vocabulary.txt").write_text("".join(w + "\n" for w in vocabulary))
     index = {w: i for i, w in enumerate(vocabulary)}
-    kept = [i for split in ("train", "dev", "test") for i in splits[split]]
-    maps = flickr.maps(trunk, args.data, [m for m, _ in kept], attend.SIDE, args.out / "maps.npy")
+    kept = [i for split in ("train", "dev") for i in splits[split]]
+    maps = flickr.maps(release.released(trunk).to(device), args.data, [m for m, _ in kept], attend.SIDE, args.out / "maps.npy")
     train, dev = splits["train"], splits["dev"][::4]
     dev_maps = maps[len(train):len(train) + len(splits["dev"])][::4, 0]
     sample = maps[:len(train):8, 0].float()

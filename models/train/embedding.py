@@ -16,7 +16,7 @@ import time
 
 import torch
 
-from vision import attend, flickr, towers, tuned, words
+from vision import attend, flickr, release, towers, tuned, words
 
 SEED, BATCH, RATE, LEAST = 3, 256, 1e-3, 3
 
@@ -53,8 +53,8 @@ def main():
     splits = words.read(args.data)
     vocabulary = words.vocabulary(splits["train"], LEAST)
     (args.out / "vocabulary.txt").write_text("".join(w + "\n" for w in vocabulary))
-    kept = [i for split in ("train", "dev", "test") for i in splits[split]]
-    maps = flickr.maps(trunk, args.data, [m for m, _ in kept], attend.SIDE, args.maps)
+    kept = [i for split in ("train", "dev") for i in splits[split]]
+    maps = flickr.maps(release.released(trunk).to(device), args.data, [m for m, _ in kept], attend.SIDE, args.maps)
     pooled = torch.stack([torch.cat([towers.pool(part.float()) for part in maps[:, m].split(500)]) for m in (0, 1)], 1).to(device)
     train, dev = len(splits["train"]), len(splits["dev"])
     model = towers.Towers(len(vocabulary), concepts, pooled[:train, 0].mean(0), pooled[:train, 0].std(0) + 1e-3).to(device)

@@ -109,8 +109,8 @@ def main(data, cache, weights):
     pack.place(NAME, [
         "family: pictures", 'version: "1"', f"license: {release.LICENSE}", "card: cards/pictures.md",
         "graphs:", f"  graph: {pack.reference(FILE)}",
-        "labels:", release.published(classes["objects"], "objects", "objects.txt"), release.published(classes["scenes"], "scenes", "scenes.txt"),
-        release.published(imagenet, "imagenet", "imagenet.txt"), release.published(places2, "places2", "places2.txt"),
+        "labels:", release.published(classes["objects"], "objects", "picture_objects.txt"), release.published(classes["scenes"], "scenes", "picture_scenes.txt"),
+        release.published(imagenet, "imagenet", "picture_imagenet.txt"), release.published(places2, "places2", "picture_places2.txt"),
         release.image(SIDE, MEAN, STD),
     ])
     figures = {kind: found[kind][0]["top1"] for kind in sets}
