@@ -86,7 +86,7 @@ def main(data, weights, folder):
         said = captioner.describe(model, seen, vocabulary, BEAM, penalty)
         return said, both(said, [c for _, c in images])
 
-    dev = splits["dev"][::4]
+    dev = splits["dev"][::8]
     seen = maps(trunk, data, dev)
     tried = {p: score(dev, p, seen)[1] for p in PENALTIES}
     penalty = max(tried, key=lambda p: tried[p]["bleu4"] / 12 + tried[p]["cider_d"] / 0.27)
