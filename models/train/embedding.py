@@ -44,7 +44,7 @@ def main():
     parser.add_argument("trunk", type=pathlib.Path)
     parser.add_argument("maps", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=6)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)

@@ -24,17 +24,16 @@ from vision.trunk import MEAN, STD, Teachers, normalize
 
 NAME, FILE = "seehear-pictures", "pictures.onnx"
 # The side of the graph, and others for comparison on every tenth image.
-SIDE, OTHERS = 96, (64, 80, 112, 128)
+SIDE, OTHERS = 80, (64, 96, 112)
 
 
 class Graph(torch.nn.Module):
-    def __init__(self, model):
+    def __init__(self, model, temperatures):
         super().__init__()
-        self.model = model
+        self.model, self.temperatures = model, temperatures
 
     def forward(self, image):
-        objects, scenes = self.model(image)
-        return objects.softmax(1), scenes.softmax(1)
+        return tuple((logits / t).softmax(1) for logits, t in zip(self.model(image), self.temperatures))
 
 
 @torch.no_grad()
@@ -43,10 +42,26 @@ def predictions(model, images, side, head):
     return torch.cat(out).numpy()
 
 
-def measure(model, cache, name, side, head, every=1):
-    """Figures of a head on every n-th image of its set, and its posteriors."""
+def cooled(p, temperature):
+    """Posteriors as they are when the logits are divided by a temperature."""
+    q = p.astype(np.float64) ** (1 / temperature)
+    return q / q.sum(1, keepdims=True)
+
+
+def calibrated(p, labels):
+    """The temperature at which the posteriors of what is right are highest. Smoothed labels
+    leave a network less sure than it may be."""
+    of = lambda t: np.log(cooled(p, t)[np.arange(len(labels)), labels] + 1e-12).mean()
+    return max(np.arange(0.4, 1.5, 0.02).round(2), key=of)
+
+
+def measure(model, cache, name, side, head, every=1, temperature=None):
+    """Figures of a head on every n-th image of its set, its posteriors, the classes, and the
+    temperature, which is found if none is given."""
     images, labels = (a[::every] for a in shards.load(cache, name, "val"))
     p = predictions(model, images, side, head)
+    temperature = temperature or calibrated(p, labels)
+    p = cooled(p, temperature)
     top, sure = p.argmax(1), p.max(1)
     right = top == labels
     five = np.argsort(-p, 1)[:, :5]
@@ -54,7 +69,7 @@ def measure(model, cache, name, side, head, every=1):
     bins = np.minimum((sure * 10).astype(int), 9)
     gap = sum(abs(right[bins == b].mean() - sure[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins))
     return {"side": side, "images": len(labels), "top1": right.mean(), "top5": (five == labels[:, None]).any(1).mean(),
-            "calibration_error": gap}, p, labels
+            "calibration_error": gap}, p, labels, float(temperature)
 
 
 def percent(x):
@@ -73,7 +88,7 @@ def examples(found, classes, paths):
     """Five validation images of each set, evenly spaced, whatever came out."""
     rows = []
     for head in ("objects", "scenes"):
-        _, p, labels = found[head]
+        _, p, labels, _ = found[head]
         for i in range(0, len(labels), len(labels) // 5):
             said = ", ".join(f"{classes[head][k]} {p[i, k]:.2f}" for k in np.argsort(-p[i])[:3])
             rows.append(f"| {paths[head][i].name} | {classes[head][labels[i]]} | {said} |")
@@ -97,12 +112,13 @@ def main(data, cache, weights):
     parameters = sum(p.numel() for p in model.parameters())
     model = release.released(model)
     classes = {kind: [readable(n) for n in list_] for kind, list_ in names(data).items()}
-    worst = release.graph(
-        Graph(model), FILE, NAME, [(torch.randn(n, 3, SIDE, SIDE),) for n in (1, 3)], {"image": ["batch", 3, SIDE, SIDE]},
-        {kind: ["batch", len(list_)] for kind, list_ in classes.items()})
     sets = {"objects": "tiny", "scenes": "places"}
     found = {kind: measure(model, cache, name, SIDE, head) for head, (kind, name) in enumerate(sets.items())}
-    sides = {kind: [measure(model, cache, name, s, head, 10)[0] for s in OTHERS] for head, (kind, name) in enumerate(sets.items())}
+    temperatures = [found[kind][3] for kind in sets]
+    worst = release.graph(
+        Graph(model, temperatures), FILE, NAME, [(torch.randn(n, 3, SIDE, SIDE),) for n in (1, 3)], {"image": ["batch", 3, SIDE, SIDE]},
+        {kind: ["batch", len(list_)] for kind, list_ in classes.items()})
+    sides = {kind: [measure(model, cache, name, s, head, 10, t)[0] for s in OTHERS] for head, ((kind, name), t) in enumerate(zip(sets.items(), temperatures))}
     report = {kind: [found[kind][0], *sides[kind]] for kind in sets}
     (weights.parent / "report.json").write_text(json.dumps(report, indent=1, default=float) + "\n")
     imagenet, places2 = indices(data)
@@ -127,7 +143,7 @@ def main(data, cache, weights):
     release.card("pictures.md", {
         "PARAMETERS": f"{parameters:,}", "BYTES": f"{(pack.PACK / FILE).stat().st_size / 1e6:.1f} MB", "PARITY": f"{worst:.1e}",
         "LATENCY": f"{pack.latency(pack.PACK / FILE, {'image': x}, 100):.1f} ms", "SIDE": SIDE,
-        "STEPS": f"{lines[-1]['step']:,}", "OBJECTS": row("objects"), "SCENES": row("scenes"),
+        "TEMPERATURES": " and ".join(map(str, temperatures)), "STEPS": f"{lines[-1]['step']:,}", "OBJECTS": row("objects"), "SCENES": row("scenes"),
         "SIDES": "\n".join(f"| {o['side']} | {percent(o['top1'])} | {percent(s['top1'])} |" for o, s in zip(sides["objects"], sides["scenes"])),
         "BEST_OBJECTS": best["objects"][0], "WORST_OBJECTS": best["objects"][1],
         "BEST_SCENES": best["scenes"][0], "WORST_SCENES": best["scenes"][1],
