@@ -74,8 +74,8 @@ def plot(path, title, x, curves, label):
     left.set_xlabel(x), left.set_ylabel(label), left.grid(alpha=0.3), left.set_title(title, fontsize=10)
     if right:
         right.set_ylim(0)
-    figure.legend(loc="lower center", ncols=3, fontsize=7, frameon=False)
-    figure.tight_layout(rect=(0, 0.1, 1, 1))
+    figure.legend(loc="lower center", ncols=2, fontsize=7, frameon=False)
+    figure.tight_layout(rect=(0, 0.12, 1, 1))
     figure.savefig(path, metadata={"Software": None})
     pyplot.close(figure)
 
