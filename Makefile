@@ -54,21 +54,22 @@ train-faces: ## train the illustration of voices into models/default
 	@python=$$(models/train/venv) && "$$python" models/train/speech2face.py --data "$(DATA)" --work "$(WORK)/faces" && \
 		"$$python" models/train/speech2face_publish.py --data "$(DATA)" --work "$(WORK)/faces"
 
-train-vision: ## train the trunk with its object and scene heads (DATA=folder, WORK=folder)
+train-vision: ## train the trunk with its object and scene heads into models/default (DATA=folder, WORK=folder)
 	@python=$$(models/train/venv) && "$$python" models/train/vision/shards.py "$(DATA)" "$(WORK)/vision" && \
 		"$$python" models/train/teachers.py "$(WORK)/vision" "$(WORK)/teachers" && \
-		"$$python" models/train/teachers_report.py "$(DATA)" "$(WORK)/vision" "$(WORK)/teachers/teachers.pt" "$(WORK)/teachers/report" && \
+		"$$python" models/train/teachers_publish.py "$(DATA)" "$(WORK)/vision" "$(WORK)/teachers/teachers.pt" && \
 		"$$python" models/train/sound_posteriors.py "$(DATA)" "$(WORK)/vision" "$(WORK)/teachers/teachers.pt" "$(WORK)/teachers/sounds.npz"
 
-train-caption: ## train the captioner, after train-vision
+train-caption: ## train the captioner into models/default, after train-vision
 	@python=$$(models/train/venv) && flickr="$(DATA)/flickr8k.tar" && \
 		"$$python" models/train/captioner_trunk.py "$$flickr" "$(WORK)/teachers/teachers.pt" "$(WORK)/trunk" && \
 		"$$python" models/train/captioner.py "$$flickr" "$(WORK)/trunk/trunk.pt" "$(WORK)/captioner" && \
-		"$$python" models/train/captioner_report.py "$$flickr" "$(WORK)/trunk/trunk.pt" "$(WORK)/captioner" "$(WORK)/captioner/report"
+		"$$python" models/train/captioner_publish.py "$$flickr" "$(WORK)/trunk/trunk.pt" "$(WORK)/captioner"
 
-train-embedding: ## train the joint embedding of pictures and sentences, after train-caption
-	@python=$$(models/train/venv) && "$$python" models/train/embedding.py "$(DATA)/flickr8k.tar" \
-		"$(WORK)/trunk/trunk.pt" "$(WORK)/captioner/maps.npy" "$(WORK)/embedding"
+train-embedding: ## train the joint embedding of pictures and sentences into models/default, after train-caption
+	@python=$$(models/train/venv) && flickr="$(DATA)/flickr8k.tar" && \
+		"$$python" models/train/embedding.py "$$flickr" "$(WORK)/trunk/trunk.pt" "$(WORK)/captioner/maps.npy" "$(WORK)/embedding" && \
+		"$$python" models/train/embedding_publish.py "$$flickr" "$(WORK)/trunk/trunk.pt" "$(WORK)/embedding"
 
 train-localize: ## train localization into models/default, after train-vision and train-soundnet
 	@python=$$(models/train/venv) && "$$python" models/train/localize.py --data "$(DATA)" --cache "$(WORK)/vision" \

@@ -289,6 +289,15 @@ func contract(m *Model, role string, classes map[string]int) (in, out []tensor, 
 			f32("h_next", batch, h), f32("c_next", batch, cell),
 			opt(f32("attention", batch, named("cells"))),
 		}
+	case "pictures.graph":
+		in = []tensor{image}
+		out = []tensor{f32("objects", batch, labels("objects")), f32("scenes", batch, labels("scenes"))}
+	case "embedding.picture":
+		in = []tensor{image}
+		out = []tensor{f32("embedding", batch, named("embedding"))}
+	case "embedding.sentence":
+		in = []tensor{i64("tokens", batch, named("length"))}
+		out = []tensor{f32("embedding", batch, named("embedding"))}
 	default:
 		return nil, nil, fmt.Errorf("family %s has no graph %s", m.Family, role)
 	}

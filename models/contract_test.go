@@ -42,6 +42,23 @@ func TestPublishedGraphsFit(t *testing.T) {
 			[]onnx.Value{v("x", f, 1, 16000)},
 			[]onnx.Value{v("y", f, 1, 527, -1), v("features", f, 1, 99)},
 		},
+		"pictures": {
+			&Model{Family: "pictures", Image: Image{W: 96, H: 96}}, "graph",
+			[]onnx.Value{v("image", f, -1, 3, -1, -1)},
+			[]onnx.Value{v("objects", f, -1, 200), v("scenes", f, -1, 100), v("map", f, -1, 256, -1, -1)},
+		},
+		"a picture tower that also captions": {
+			&Model{Family: "embedding", Image: Image{W: 128, H: 128}}, "picture",
+			[]onnx.Value{v("image", f, -1, 3, 128, 128)},
+			[]onnx.Value{v("annotations", f, -1, 64, 256), v("embedding", f, -1, 256)},
+		},
+		"CLIP's sentence tower": {
+			&Model{Family: "embedding", Graphs: map[string]Graph{"sentence": {
+				Inputs: map[string]string{"tokens": "input_ids"}, Outputs: map[string]string{"embedding": "text_embeds"},
+			}}}, "sentence",
+			[]onnx.Value{v("input_ids", i, -1, 77)},
+			[]onnx.Value{v("text_embeds", f, -1, 512)},
+		},
 		"vit-gpt2 encoder": {
 			&Model{Family: "caption", Image: Image{W: 224, H: 224}, Decode: Decode{Layout: "optimum", Layers: 1, Heads: 12, HeadDim: 64}}, "encoder",
 			[]onnx.Value{v("pixel_values", f, -1, -1, -1, -1)},
@@ -104,6 +121,18 @@ func TestGraphsThatDoNotFit(t *testing.T) {
 			[]onnx.Value{wave},
 			[]onnx.Value{v("objects", f, 1, 2, 3), v("scenes", f, 1, 2, 4)},
 			"where frames is 3 in objects",
+		},
+		"no scenes": {
+			&Model{Family: "pictures", Image: Image{W: 96, H: 96}}, "graph",
+			[]onnx.Value{v("image", f, -1, 3, 96, 96)},
+			[]onnx.Value{v("objects", f, -1, 200)},
+			"output scenes is missing: the contract has float32 [batch scenes_classes]",
+		},
+		"tokens that are numbers": {
+			&Model{Family: "embedding"}, "sentence",
+			[]onnx.Value{v("tokens", f, -1, -1)},
+			[]onnx.Value{v("embedding", f, -1, 256)},
+			"input tokens is float32, and the contract says int64",
 		},
 		"role": {localize, "ears", nil, nil, "family localize has no graph ears"},
 		"rename of nothing": {

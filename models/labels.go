@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -65,4 +67,33 @@ func parseLabels(data []byte) ([]string, error) {
 		return nil, errors.New("it is empty")
 	}
 	return labels, nil
+}
+
+// Unknown is the token of a vocabulary that stands for every word it lacks.
+const Unknown = "<unk>"
+
+// checkLists checks what a family knows of its lists beyond their form: that classes
+// have numbers elsewhere, each its own, and that a vocabulary knows what it lacks.
+func checkLists(m *Model, lists map[string][]string) error {
+	for _, pair := range [][2]string{{"imagenet", "objects"}, {"places2", "scenes"}} {
+		list, of := pair[0], pair[1]
+		if _, ok := lists[list]; !ok {
+			continue
+		}
+		if len(lists[list]) != len(lists[of]) {
+			return fmt.Errorf("labels.%s: there are %d of it for %d %s", list, len(lists[list]), len(lists[of]), of)
+		}
+		taken := map[uint64]bool{}
+		for i, text := range lists[list] {
+			n, err := strconv.ParseUint(text, 10, 31)
+			if err != nil || taken[n] {
+				return fmt.Errorf("labels.%s: line %d: %q is not a number of one class alone", list, i+1, text)
+			}
+			taken[n] = true
+		}
+	}
+	if m.Family == "embedding" && !slices.Contains(lists["vocabulary"], Unknown) {
+		return fmt.Errorf("labels.vocabulary: there is no %s in it", Unknown)
+	}
+	return nil
 }

@@ -62,3 +62,28 @@ func FuzzLabels(f *testing.F) {
 		}
 	})
 }
+
+func TestCheckLists(t *testing.T) {
+	pictures, embedding := &Model{Family: "pictures"}, &Model{Family: "embedding"}
+	for _, c := range []struct {
+		m     *Model
+		lists map[string][]string
+		want  string // "" for none
+	}{
+		{pictures, map[string][]string{"objects": {"dog", "cat"}, "scenes": {"street"}}, ""},
+		{pictures, map[string][]string{"objects": {"dog", "cat"}, "imagenet": {"207", "281"}}, ""},
+		{pictures, map[string][]string{"objects": {"dog", "cat"}, "imagenet": {"207"}}, "labels.imagenet: there are 1 of it for 2 objects"},
+		{pictures, map[string][]string{"objects": {"dog", "cat"}, "imagenet": {"207", "207"}}, `line 2: "207" is not a number of one class alone`},
+		{pictures, map[string][]string{"scenes": {"street"}, "places2": {"-1"}}, `labels.places2: line 1: "-1" is not`},
+		{pictures, map[string][]string{"scenes": {"street"}, "places2": {""}}, `labels.places2: line 1: "" is not`},
+		{embedding, map[string][]string{"vocabulary": {"<start>", "<end>", "<unk>", "dog"}}, ""},
+		{embedding, map[string][]string{"vocabulary": {"dog"}}, "labels.vocabulary: there is no <unk> in it"},
+	} {
+		err := checkLists(c.m, c.lists)
+		if c.want != "" {
+			refused(t, c.want, err, c.want)
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -146,7 +146,7 @@ func (p *Pack) open(root *os.Root, m *Model) error {
 			return fmt.Errorf("card: %w", err)
 		}
 	}
-	classes := map[string]int{}
+	classes, lists := map[string]int{}, map[string][]string{}
 	for _, name := range sortedKeys(m.Labels) {
 		f := m.Labels[name]
 		if _, err := stat(root, f.Path); err != nil {
@@ -159,7 +159,10 @@ func (p *Pack) open(root *os.Root, m *Model) error {
 		if err != nil {
 			return fmt.Errorf("labels.%s: %w", name, err)
 		}
-		classes[name] = len(labels)
+		classes[name], lists[name] = len(labels), labels
+	}
+	if err := checkLists(m, lists); err != nil {
+		return err
 	}
 	sizes := map[string]size{}
 	for _, role := range sortedKeys(m.Graphs) {

@@ -69,7 +69,7 @@ func TestLoadRefusesFields(t *testing.T) {
 		{"fixture", "fixture: true", "fixture: false", "model fixture-soundnet: name"},
 		{"fixture", "name: fixture-soundnet", "name: soundnet", "model soundnet: name"},
 		{"fixture", "name: fixture-speech\n", "name: fixture-soundnet\n", "two of it"},
-		{"fixture", "family: soundnet", "family: ears", `model fixture-soundnet: family: "ears" is none of caption, localize`},
+		{"fixture", "family: soundnet", "family: ears", `model fixture-soundnet: family: "ears" is none of caption, embedding, localize`},
 		{"fixture", "family: speech\n", "family: soundnet\n", "model fixture-speech: graphs.graph: is missing"},
 		{"fixture", "      gate: {path", "      gates: {path", "graphs.gate: is missing"},
 		{"fixture", "    labels:\n      objects", "    labels:\n      people: {path: a, sha256: b}\n      objects", "labels.people: a model of family soundnet has no labels"},

@@ -50,16 +50,19 @@ type Pack struct {
 // Model is one network, or a few that work together, with its contract.
 type Model struct {
 	Name    string `yaml:"name"`
-	Family  string `yaml:"family"` // soundnet, speech, speech2face, localize, caption
+	Family  string `yaml:"family"` // soundnet, speech, speech2face, localize, caption, pictures, embedding
 	Version string `yaml:"version"`
 	License string `yaml:"license"`
 	Card    string `yaml:"card"` // path of the model card
 	// Graphs by role. soundnet: graph. speech: gate. speech2face: encoder, decoder.
-	// localize: image, audio. caption: encoder, decoder.
+	// localize: image, audio. caption: encoder, decoder. pictures: graph. embedding:
+	// picture, sentence. Models may share a file: each asks for outputs of its own.
 	Graphs map[string]Graph `yaml:"graphs"`
 	// Labels by output of the graph (objects, scenes, events: one label a line),
 	// or the vocabulary of a captioner (vocabulary: one token a line, or a
-	// tokenizer.json of byte-level BPE or WordPiece).
+	// tokenizer.json of byte-level BPE or WordPiece). Of pictures also imagenet and
+	// places2: on each line what the object or scene of that line is numbered there,
+	// from 0.
 	Labels map[string]File `yaml:"labels"`
 	Audio  Audio           `yaml:"audio"`
 	Image  Image           `yaml:"image"`
@@ -129,7 +132,11 @@ type Image struct {
 	Order  string     `yaml:"order"`  // rgb, bgr
 }
 
-// Decode says how a captioner's decoder is driven.
+// Decode says how a captioner's decoder is driven, and how an embedding takes
+// sentences: its tokens are the lines of the vocabulary, numbered from 0, the
+// first of which also fills the places after the end; a sentence is put in lower
+// case and split at white space, words without a letter or digit are dropped, those
+// that the vocabulary lacks are its <unk>, and those after the first Max cut off.
 type Decode struct {
 	Layout string `yaml:"layout"` // "step" (Show, Attend and Tell) or "optimum" (merged decoder with past keys)
 	Start  int64  `yaml:"start"`  // token ids

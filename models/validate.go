@@ -22,12 +22,17 @@ var roles = map[string][]string{
 	"speech2face": {"encoder", "decoder"},
 	"localize":    {"image", "audio"},
 	"caption":     {"encoder", "decoder"},
+	"pictures":    {"graph"},
+	"embedding":   {"picture", "sentence"},
 }
 
-// labelled are the outputs that a family has labels for.
+// labelled are the outputs that a family has labels for, and what else a family
+// lists by the line: a vocabulary, or the classes' numbers elsewhere.
 var labelled = map[string][]string{
-	"soundnet": {"objects", "scenes", "events"},
-	"caption":  {"vocabulary"},
+	"soundnet":  {"objects", "scenes", "events"},
+	"caption":   {"vocabulary"},
+	"pictures":  {"objects", "scenes", "imagenet", "places2"},
+	"embedding": {"vocabulary"},
 }
 
 var (
@@ -182,6 +187,15 @@ func (m *Model) validate() error {
 	case "caption":
 		m.Image.validate(c)
 		m.Decode.validate(c)
+		if _, ok := m.Labels["vocabulary"]; !ok {
+			c.fail("labels.vocabulary", "is missing")
+		}
+	case "pictures":
+		m.Image.validate(c)
+	case "embedding":
+		m.Image.validate(c)
+		c.oneOf("decode.tokenizer", m.Decode.Tokenizer, "words")
+		c.count("decode.max", m.Decode.Max, 1, 4096)
 		if _, ok := m.Labels["vocabulary"]; !ok {
 			c.fail("labels.vocabulary", "is missing")
 		}

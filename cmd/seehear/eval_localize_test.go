@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/binary"
 	"encoding/csv"
 	"image"
@@ -196,24 +195,6 @@ func (e *evaluation) pairedPictures(groups []soundGroup) [][][]string {
 		}
 	}
 	return found
-}
-
-func (e *evaluation) lines(path string) []string {
-	e.Helper()
-	f, err := os.Open(e.need(path))
-	if err != nil {
-		e.Fatal(err)
-	}
-	defer f.Close()
-	var list []string
-	s := bufio.NewScanner(f)
-	for s.Scan() {
-		list = append(list, s.Text())
-	}
-	if err := s.Err(); err != nil {
-		e.Fatalf("%s: %v", path, err)
-	}
-	return list
 }
 
 // paste puts a picture into the n-th tile of a mosaic.

@@ -32,6 +32,9 @@ var judges = map[string]func(e *evaluation) map[string]float64{
 	"speech":      judgeGate,
 	"speech2face": judgeFaces,
 	"localize":    judgeSources,
+	"pictures":    judgePictures,
+	"caption":     judgeCaptions,
+	"embedding":   judgeEmbedding,
 }
 
 // evaluation is a model of the default pack with the data to judge it on.

@@ -98,7 +98,10 @@ func (f familyFlags) load(library string, live bool) (net *network, err error) {
 	}
 	var gate, face *loaded
 	for _, m := range net.pack.Models {
-		if m.Family == "speech2face" && !f.Faces || m.Family == "localize" && f.Localize == "sync" {
+		switch {
+		case m.Family == "pictures", m.Family == "embedding": // for programs that load the pack; nothing here runs them
+			continue
+		case m.Family == "speech2face" && !f.Faces, m.Family == "localize" && f.Localize == "sync":
 			continue
 		}
 		l, err := net.open(m, f.Threads)

@@ -1,8 +1,8 @@
 """Trains the captioner on Flickr8k, over the frozen trunk.
 
-    captioner.py FLICKR8K.TAR TEACHERS.PT OUT [--epochs N]
+    captioner.py FLICKR8K.TAR TRUNK.PT OUT [--epochs N]
 
-TEACHERS.PT is what teachers.py made. OUT/maps.npy keeps the trunk's maps,
+TRUNK.PT is what captioner_trunk.py made. OUT/maps.npy keeps the trunk's maps,
 OUT/checkpoint.pt every epoch, from which a stopped run goes on; OUT/log.jsonl is the
 curve, scored greedily on a quarter of the dev images, and OUT/captioner.pt the result
 with the smoothed weights. OUT/threads may hold the number of CPU threads.
@@ -17,8 +17,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-from vision import attend, beam, flickr, scores, words
-from vision.trunk import Teachers
+from vision import attend, beam, flickr, release, scores, tuned, words
 
 SEED = 2
 BATCH, RATE, LEAST, MOST, SMOOTHING = 96, 1.5e-3, 5, 20, 0.1
@@ -26,9 +25,9 @@ AVERAGE = 0.995
 
 
 class Captioner(torch.nn.Module):
-    def __init__(self, vocabulary, mean=None, std=None):
+    def __init__(self, vocabulary, concepts, mean=None, std=None):
         super().__init__()
-        self.annotate = attend.Annotate(mean, std)
+        self.annotate = attend.Annotate(concepts, mean, std)
         self.decoder = attend.Decoder(len(vocabulary))
 
 
@@ -74,25 +73,24 @@ def describe(model, maps, vocabulary, width, penalty=0.0):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("teachers", type=pathlib.Path)
+    parser.add_argument("trunk", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=8)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    teachers = Teachers().to(device)
-    teachers.load_state_dict(torch.load(args.teachers, map_location=device, weights_only=True))
+    trunk, concepts = tuned.load(args.trunk, device)
     splits = words.read(args.data)
     vocabulary = words.vocabulary(splits["train"], LEAST)
     (args.out / "vocabulary.txt").write_text("".join(w + "\n" for w in vocabulary))
     index = {w: i for i, w in enumerate(vocabulary)}
-    kept = [i for split in ("train", "dev", "test") for i in splits[split]]
-    maps = flickr.maps(teachers.trunk, args.data, [m for m, _ in kept], attend.SIDE, args.out / "maps.npy")
+    kept = [i for split in ("train", "dev") for i in splits[split]]
+    maps = flickr.maps(release.released(trunk).to(device), args.data, [m for m, _ in kept], attend.SIDE, args.out / "maps.npy")
     train, dev = splits["train"], splits["dev"][::4]
     dev_maps = maps[len(train):len(train) + len(splits["dev"])][::4, 0]
     sample = maps[:len(train):8, 0].float()
-    model = Captioner(vocabulary, sample.mean((0, 2, 3)), sample.std((0, 2, 3)) + 1e-3).to(device)
+    model = Captioner(vocabulary, concepts, sample.mean((0, 2, 3)), sample.std((0, 2, 3)) + 1e-3).to(device)
     average = copy.deepcopy(model)
     captions = [(i, numbers(c, index)) for i, (_, cs) in enumerate(train) for c in cs if c]
     image = torch.tensor([i for i, _ in captions])
@@ -100,7 +98,7 @@ def main():
     tokens = torch.full((len(captions), MOST + 1), index[words.STOP])
     for row, (_, c) in zip(tokens, captions):
         row[:len(c)] = torch.tensor(c)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=RATE, weight_decay=1e-4)
     steps = args.epochs * -(-len(captions) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps + args.epochs, pct_start=0.1)
     first, step, checkpoint = 0, 0, args.out / "checkpoint.pt"

@@ -5,8 +5,8 @@
 The trunk learned from pictures of one thing or one place in 48 to 64 pixels; captions
 are about several things in a larger one. From the training images it learns here which
 of the frequent words their five captions hold, as shares of the five, in larger crops.
-OUT/trunk.pt holds the result as a whole Teachers, whose heads are as they were and no
-longer fit; OUT/checkpoint.pt lets a stopped run go on, OUT/log.jsonl is the curve.
+OUT/trunk.pt holds the result (vision/tuned.py), OUT/checkpoint.pt lets a stopped run go
+on, OUT/log.jsonl is the curve.
 """
 
 import argparse
@@ -22,9 +22,12 @@ import torch.nn.functional as F
 from teachers import resize
 from vision import augment, flickr, words
 from vision.attend import SIDE as DEPLOYED
-from vision.trunk import FEATURES, Teachers, normalize
+from vision.muon import Muon
+from vision.trunk import Teachers, normalize
+from vision.tuned import Tuned
 
-SEED, BATCH, RATE, SIDE, STORED = 4, 48, 1e-3, 96, 144
+SEED, BATCH, SIDE, STORED = 4, 48, 96, 144
+RATE, MOMENTUM, DECAY, HEADS, HEADS_DECAY, WARM = 0.01, 0.95, 0.01, 3.0, 5e-4, 60
 WORDS = 600  # the most frequent ones
 
 
@@ -37,15 +40,6 @@ def targets(images, chosen):
             for i in {index[w] for w in c if w in index}:
                 row[i] += 1 / len(captions)
     return out
-
-
-class Tuned(torch.nn.Module):
-    def __init__(self, teachers, words):
-        super().__init__()
-        self.teachers, self.words = teachers, torch.nn.Linear(FEATURES, words)
-
-    def forward(self, image):
-        return self.words(self.teachers.trunk(image).mean((2, 3)))
 
 
 def main():
@@ -72,9 +66,10 @@ def main():
     with torch.no_grad():  # begin at how frequent each word is
         model.words.weight.mul_(0.1)
         model.words.bias.copy_(torch.logit(want.mean(0).clamp(min=1e-4)))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.02)
+    optimizer = Muon(model, RATE, MOMENTUM, DECAY, HEADS, HEADS_DECAY)
     per = len(want) // BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=args.epochs * per + 1, pct_start=0.15)
+    steps = args.epochs * per
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / WARM, (steps - step) / steps))
     first, checkpoint = 0, args.out / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -106,7 +101,7 @@ def main():
         torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
                     "epoch": epoch + 1}, checkpoint.with_suffix(".part"))
         checkpoint.with_suffix(".part").replace(checkpoint)
-    torch.save(model.teachers.cpu().state_dict(), args.out / "trunk.pt")
+    torch.save(model.cpu().state_dict(), args.out / "trunk.pt")
 
 
 if __name__ == "__main__":

@@ -23,18 +23,21 @@ NEVER = -1e4  # added to the logits of tokens that are no words
 
 
 class Annotate(nn.Module):
-    """map [batch, 256, 8, 8] -> annotations [batch, 64, 256] row by row, h0, c0"""
+    """map [batch, 256, 8, 8] -> annotations [batch, 64, 256] row by row, and h0 and c0, from
+    their mean and from which words the trunk expects"""
 
-    def __init__(self, mean=None, std=None):
+    def __init__(self, concepts, mean=None, std=None):
         super().__init__()
+        self.concepts = concepts
         self.register_buffer("mean", torch.zeros(FEATURES) if mean is None else mean)
         self.register_buffer("std", torch.ones(FEATURES) if std is None else std)
-        self.h0, self.c0 = nn.Linear(FEATURES, HIDDEN), nn.Linear(FEATURES, HIDDEN)
+        known = FEATURES + concepts.words.out_features
+        self.h0, self.c0 = nn.Linear(known, HIDDEN), nn.Linear(known, HIDDEN)
 
     def forward(self, features):
         cells = (features.flatten(2).transpose(1, 2) - self.mean) / self.std
-        mean = cells.mean(1)
-        return cells, torch.tanh(self.h0(mean)), torch.tanh(self.c0(mean))
+        known = torch.cat([cells.mean(1), self.concepts(features.mean((2, 3)))], 1)
+        return cells, torch.tanh(self.h0(known)), torch.tanh(self.c0(known))
 
 
 class Decoder(nn.Module):

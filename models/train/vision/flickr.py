@@ -1,4 +1,4 @@
-"""The trunk's maps of all Flickr8k images, once, so that what is trained on top of
+"""The trunk's maps of Flickr8k images, once, so that what is trained on top of
 the frozen trunk never runs it."""
 
 import io

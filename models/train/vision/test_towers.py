@@ -6,12 +6,14 @@ may not change.
 
 import pathlib
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import torch
 
-from vision import attend, augment, beam, towers
+from vision import attend, augment, beam, towers, tuned
+from vision.trunk import Teachers
 
 
 class Sentence(unittest.TestCase):
@@ -58,6 +60,28 @@ class Decoder(unittest.TestCase):
             return logits.gather(2, ids[:, 1:].unsqueeze(2)).sum().item()
         # As wide as all there is, no sentence is missed.
         self.assertGreaterEqual(score(4 ** 4) + 1e-5, score(1))
+
+
+class Tuned(unittest.TestCase):
+    def test_what_it_expects_is_what_is_loaded(self):
+        torch.manual_seed(0)
+        model, image = tuned.Tuned(Teachers(), 9).eval(), torch.randn(2, 3, 64, 64)
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "trunk.pt"
+            torch.save(model.state_dict(), path)
+            trunk, concepts = tuned.load(path)
+        self.assertLess((concepts(trunk(image).mean((2, 3))) - model(image).sigmoid()).abs().max(), 1e-6)
+        self.assertFalse(any(p.requires_grad for p in concepts.parameters()))
+
+    def test_a_picture_is_told_by_what_it_expects(self):
+        torch.manual_seed(0)
+        concepts, pooled = tuned.Concepts(9), torch.randn(3, 2 * towers.FEATURES)
+        tower = towers.Picture(concepts).eval()
+        before = tower(pooled)
+        self.assertLess((before.norm(dim=1) - 1).abs().max(), 1e-5)
+        with torch.no_grad():
+            concepts.words.bias.add_(5)
+        self.assertGreater((tower(pooled) - before).abs().max(), 1e-3)
 
 
 class Crop(unittest.TestCase):

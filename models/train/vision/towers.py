@@ -17,16 +17,19 @@ def pool(features):
 
 
 class Picture(nn.Module):
-    """pooled map -> unit vector [batch, 256]"""
+    """pooled map -> unit vector [batch, 256], from what is there and which words the trunk
+    expects"""
 
-    def __init__(self, mean=None, std=None):
+    def __init__(self, concepts, mean=None, std=None):
         super().__init__()
+        self.concepts = concepts
         self.register_buffer("mean", torch.zeros(2 * FEATURES) if mean is None else mean)
         self.register_buffer("std", torch.ones(2 * FEATURES) if std is None else std)
-        self.layers = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * FEATURES, 512), nn.ReLU(), nn.Dropout(0.2), nn.Linear(512, WIDTH))
+        self.layers = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * FEATURES + concepts.words.out_features, 512), nn.ReLU(), nn.Dropout(0.2), nn.Linear(512, WIDTH))
 
     def forward(self, pooled):
-        return F.normalize(self.layers((pooled - self.mean) / self.std), dim=1)
+        known = torch.cat([(pooled - self.mean) / self.std, self.concepts(pooled[:, :FEATURES])], 1)
+        return F.normalize(self.layers(known), dim=1)
 
 
 class Sentence(nn.Module):
@@ -50,9 +53,9 @@ class Sentence(nn.Module):
 
 
 class Towers(nn.Module):
-    def __init__(self, words, mean=None, std=None):
+    def __init__(self, words, concepts, mean=None, std=None):
         super().__init__()
-        self.picture, self.sentence = Picture(mean, std), Sentence(words)
+        self.picture, self.sentence = Picture(concepts, mean, std), Sentence(words)
         self.scale = nn.Parameter(torch.tensor(2.7))  # of the cosines, as its logarithm
 
     def loss(self, pooled, tokens):
