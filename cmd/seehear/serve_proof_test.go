@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -16,14 +15,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seehear/seehear/decode/ffmpeg"
+	"github.com/seehear/seehear/infer/ort"
 	"github.com/seehear/seehear/ingest/av"
 	"github.com/seehear/seehear/ingest/rtsp/rtsptest"
+	"github.com/seehear/seehear/sinks/encode"
 )
 
 // TestLiveProof holds `seehear serve` to its promises, as long as that takes: about
 // an hour. PROOF_KILLS, PROOF_VIEWERS and PROOF_MINUTES make it shorter.
 func TestLiveProof(t *testing.T) {
 	t.Run("latency", proveLatency)
+	t.Run("browser latency", proveBrowserLatency)
+	t.Run("overlay", proveOverlay)
 	t.Run("kills", proveKills)
 	t.Run("viewers", proveViewers)
 	t.Run("eight sources", proveEight)
@@ -129,19 +133,24 @@ func proveKills(t *testing.T) {
 	gaps(t, quiet.copy(), 420*time.Millisecond) // one moment
 }
 
-// held is what the process holds.
+// held is what the process holds, the test in it included.
 type held struct {
-	goroutines int
-	heap       uint64
-	handles    int64
+	goroutines     int
+	heap, resident float64 // MB
+	handles        int64   // of C
 }
 
-func use() held {
+func use(t *testing.T) held {
+	t.Helper()
 	runtime.GC()
 	debug.FreeOSMemory()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return held{runtime.NumGoroutine(), m.HeapAlloc, av.Handles()}
+	rss, ok := resident(os.Getpid())
+	if !ok {
+		t.Fatal("the resident memory cannot be read")
+	}
+	return held{runtime.NumGoroutine(), float64(m.HeapAlloc) / 1e6, rss / 1e6, av.Handles() + ffmpeg.Handles() + encode.Handles() + ort.Handles()}
 }
 
 // Viewers come and go in waves of 50, one never reads: what they took is given
@@ -188,16 +197,16 @@ func proveViewers(t *testing.T) {
 	}
 	wave(50) // fills what is kept for the next
 	s.until("the first viewers to be gone", gone)
-	before := use()
+	before := use(t)
 	for done := 0; done < total; done += 50 {
 		wave(min(50, total-done))
 	}
 	s.until("the viewers to be gone", func() bool {
 		return gone() && runtime.NumGoroutine() <= before.goroutines+5
 	})
-	after := use()
+	after := use(t)
 	t.Logf("before %+v, after %d viewers %+v", before, total, after)
-	if after.heap > before.heap+16<<20 || after.handles != before.handles {
+	if after.heap > before.heap+16 || after.handles != before.handles {
 		t.Error("something is left")
 	}
 	gaps(t, steady.copy(), time.Second)
@@ -219,9 +228,9 @@ func proveEight(t *testing.T) {
 		}
 		s := serve(t, args...)
 		time.Sleep(5 * time.Second)
-		first := use()
+		first := use(t)
 		time.Sleep(30 * time.Second)
-		last := use()
+		last := use(t)
 		var counts []float64
 		dropped, stages := 0.0, map[string]float64{}
 		for i := range 8 {
@@ -257,43 +266,5 @@ func proveEight(t *testing.T) {
 			}
 		}
 		s.stop()
-	}
-}
-
-// Half an hour with a viewer: nothing grows, nothing gets later. Memory counts from
-// when the ten minutes of results that are kept are full; a run that is shorter says
-// nothing of it.
-func proveSoak(t *testing.T) {
-	minutes := proofNumber(t, "MINUTES", 30)
-	s := serve(t, "--models", fixturePack(t), "--localize", "both", "--record", t.TempDir(), "--record-age", "1m", "--source", "cam="+camera720(t).URL())
-	w := s.watch(t, "cam", false)
-	var xs, full, heap, routines, handles, lagAt, lag []float64
-	tick := max(time.Duration(minutes)*time.Minute/120, time.Second)
-	for began := time.Now(); time.Since(began) < time.Duration(minutes)*time.Minute; time.Sleep(tick) {
-		w.mu.Lock()
-		var list []float64
-		for _, r := range w.results {
-			if r.Kind == "heatmap" {
-				list = append(list, r.Lag)
-			}
-		}
-		w.results, w.frames = w.results[:0], map[uint32]time.Time{} // the test's own memory
-		w.mu.Unlock()
-		if u := use(); time.Since(began) > time.Duration(minutes)*time.Minute/4 {
-			xs = append(xs, time.Since(began).Minutes())
-			routines, handles = append(routines, float64(u.goroutines)), append(handles, float64(u.handles))
-			if time.Since(began) > 11*time.Minute {
-				full, heap = append(full, xs[len(xs)-1]), append(heap, float64(u.heap))
-			}
-			if len(list) > 0 {
-				lagAt, lag = append(lagAt, xs[len(xs)-1]), append(lag, percentile(list, .95))
-			}
-		}
-	}
-	status, _ := json.Marshal(w.status)
-	t.Logf("%d minutes: per minute heap %+.0f kB, goroutines %+.2f, handles %+.2f, lag %+.1f ms; %s",
-		minutes, slope(full, heap)/1e3, slope(xs, routines), slope(xs, handles), 1e3*slope(lagAt, lag), status)
-	if slope(full, heap) > 100e3 || slope(xs, routines) > .1 || slope(xs, handles) > .1 || slope(lagAt, lag) > .002 {
-		t.Error("something grows")
 	}
 }
