@@ -55,7 +55,8 @@ type station struct {
 	damage  func() ingest.Damage
 	sync    func() ingest.Sync
 	tapped  bool          // pictures are decoded at their size for viewers, too
-	retap   func()        // ends the run of the pipeline, for another that does
+	kinds   []ingest.Kind // of the streams that are decoded
+	again   func()        // ends the run of the pipeline, for another that decodes what this one does not
 	hold    time.Duration // sync-delay as it is now
 }
 
@@ -157,13 +158,15 @@ func (st *station) once(ctx context.Context) error {
 	}
 }
 
-// pipeline runs the pipeline over what the relay has, until it ends or pictures
-// have to be encoded that are not decoded at their size yet: then again is true.
+// pipeline runs the pipeline over what the relay has, until it ends or something is
+// to be decoded that this run does not decode: pictures at their size for an encoder,
+// or a stream that has appeared. Nor does it wait for one that is gone. Then again is
+// true.
 func (st *station) pipeline(ctx context.Context, r *relay.Relay) (again bool, err error) {
 	soft, stop := context.WithCancel(ctx)
 	defer stop()
 	st.mu.Lock()
-	st.tapped, st.retap = st.encodes(), stop
+	st.tapped, st.kinds, st.again = st.encodes(), kindsOf(r.Streams()), stop
 	tap := &seehear.Tap{Sound: viewedSound}
 	if st.tapped {
 		tap.Size = viewedSize
@@ -269,6 +272,21 @@ func (st *station) streams(list []ingest.Stream) {
 	if st.ring != nil {
 		st.ring.Streams(list)
 	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.again != nil && !slices.Equal(st.kinds, kindsOf(list)) {
+		st.again()
+	}
+}
+
+// kindsOf returns the kinds of streams, in their order.
+func kindsOf(list []ingest.Stream) []ingest.Kind {
+	var kinds []ingest.Kind
+	for _, s := range list {
+		kinds = append(kinds, s.Kind)
+	}
+	slices.Sort(kinds)
+	return kinds
 }
 
 func (st *station) packet(p *ingest.Packet) {
@@ -284,8 +302,8 @@ func (st *station) media() {
 	st.out.Media(hub.Media{Video: string(m.Video), Audio: string(m.Audio), Transcoded: m.Transcoded, Note: m.Note})
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.retap != nil && !st.tapped && st.encodes() {
-		st.retap()
+	if st.again != nil && !st.tapped && st.encodes() {
+		st.again()
 	}
 }
 

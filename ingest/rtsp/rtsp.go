@@ -227,7 +227,7 @@ func choose(desc *description.Session) ([]*track, error) {
 }
 
 // describe waits until the streams are known. One that stays unknown for a while
-// after the others is given up.
+// after the others is not waited for.
 func (s *Source) describe(ctx context.Context) error {
 	timer := time.NewTimer(s.opt.ReadTimeout)
 	defer timer.Stop()
@@ -265,20 +265,18 @@ func (s *Source) known() (n int, err error) {
 	return n, s.err
 }
 
-// giveUp goes on without the streams of which nothing is known.
+// giveUp goes on without the streams of which nothing is known yet.
 func (s *Source) giveUp() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var known []*track
+	known := false
 	for _, t := range s.tracks {
-		if t.given = !t.ready; t.ready {
-			known = append(known, t)
-		}
+		t.late = !t.ready
+		known = known || t.ready
 	}
-	if len(known) == 0 {
+	if !known {
 		return errNothing
 	}
-	s.tracks = known
 	return nil
 }
 
