@@ -130,6 +130,7 @@ func (s *served) get(path string, header ...string) (int, []byte) {
 type sourceInfo struct {
 	Name, Title, State, Cause string
 	Reconnects                int
+	Missing                   []string
 	FPS                       float64
 	Video                     *struct{ Codec string }
 	Audio                     *struct{ Codec string }
@@ -183,7 +184,11 @@ type result struct {
 	Lag     float64
 	Wall    string
 	Caption *struct{ Text string }
-	came    time.Time
+	Sound   *struct {
+		Silent          bool
+		Objects, Scenes []struct{ Label string }
+	}
+	came time.Time
 }
 
 // peer is a peer of pion's that watches a source.

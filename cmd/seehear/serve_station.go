@@ -34,6 +34,9 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
+// silence is after what time a stream of a source that runs counts as missing.
+const silence = 5 * time.Second
+
 // station runs one source: from the input over the feed, the ring and the
 // networks to the hub and the disk, again and again until it is stopped.
 type station struct {
@@ -356,7 +359,16 @@ func (st *station) tell() {
 		skipped += st.relay.Skipped()
 	}
 	damage, synced := st.damage, st.sync
+	kinds := st.kinds
 	st.mu.Unlock()
+	if s.State == hub.Running {
+		last := map[ingest.Kind]time.Time{ingest.Video: m.Seen, ingest.Audio: m.Heard}
+		for _, k := range kinds {
+			if time.Since(last[k]) > silence && time.Since(s.Since) > silence {
+				s.Missing = append(s.Missing, k)
+			}
+		}
+	}
 	s.Edge, s.FPS, s.Lag, s.LagP, s.Speed = m.At, m.FPS, m.Lag, m.LagP95, m.Speed
 	s.Drops = map[string]uint64{"packets": uint64(skipped)}
 	for stage, n := range m.Drops {
@@ -368,7 +380,7 @@ func (st *station) tell() {
 	s.Sync = &hub.Sync{Error: m.SkewP95}
 	if synced != nil {
 		if y := synced(); y.Reports > 0 {
-			s.Sync.Offset, s.Sync.DriftPPM = y.Offset, y.DriftPPM
+			s.Sync.Reported, s.Sync.Offset, s.Sync.DriftPPM = true, y.Offset, y.DriftPPM
 		}
 	}
 	st.out.Status(s)
