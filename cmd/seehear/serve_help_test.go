@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -171,6 +172,21 @@ func (s *served) metric(line string) (v float64, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// metrics returns all samples by name and labels.
+func (s *served) metrics() map[string]float64 {
+	s.t.Helper()
+	all := map[string]float64{}
+	_, b := s.get("metrics")
+	for l := range strings.Lines(string(b)) {
+		if i := strings.LastIndexByte(l, ' '); i > 0 && l[0] != '#' {
+			if v, err := strconv.ParseFloat(strings.TrimSpace(l[i:]), 64); err == nil {
+				all[l[:i]] = v
+			}
+		}
+	}
+	return all
 }
 
 // result is a result message.

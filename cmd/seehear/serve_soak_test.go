@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,21 +45,6 @@ func serveProcess(t *testing.T, args ...string) *served {
 		t.Fatalf("serve does not begin: %s", s.log())
 	}
 	return s
-}
-
-// metrics returns all samples by name and labels.
-func (s *served) metrics() map[string]float64 {
-	s.t.Helper()
-	all := map[string]float64{}
-	_, b := s.get("metrics")
-	for l := range strings.Lines(string(b)) {
-		if i := strings.LastIndexByte(l, ' '); i > 0 && l[0] != '#' {
-			if v, err := strconv.ParseFloat(strings.TrimSpace(l[i:]), 64); err == nil {
-				all[l[:i]] = v
-			}
-		}
-	}
-	return all
 }
 
 // series are values over minutes.

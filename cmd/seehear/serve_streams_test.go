@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,6 +11,16 @@ import (
 	"github.com/seehear/seehear/ingest/rtsp/rtsptest"
 	"github.com/seehear/seehear/sinks/sinktest"
 )
+
+// write writes a configuration.
+func write(t *testing.T, dir, text string) string {
+	t.Helper()
+	name := filepath.Join(dir, "seehear.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
 
 // inLast returns how many results of a kind came in the last segment, and which that
 // is.
