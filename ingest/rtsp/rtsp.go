@@ -28,6 +28,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/headers"
+	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
@@ -154,6 +155,9 @@ func listenPacket(encrypted bool) func(network, address string) (net.PacketConn,
 func (s *Source) watch() {
 	defer close(s.done)
 	err := s.client.Wait()
+	if errors.As(err, new(liberrors.ErrClientTCPTimeout)) || errors.As(err, new(liberrors.ErrClientUDPTimeout)) {
+		err = errTimeout // whose clock sees it first must not show
+	}
 	s.mu.Lock()
 	if s.err == nil {
 		s.err = err
