@@ -203,13 +203,14 @@ func (s *served) gaps(source string, list []result) {
 		}
 		last = r
 	}
+	m := s.metrics()
 	var dropped float64
-	for name, v := range s.metrics() {
-		if strings.HasPrefix(name, `seehear_source_dropped_total{source="`+source+`"`) && !strings.Contains(name, `stage="ring"`) {
-			dropped += v
-		}
+	counts := map[string]float64{}
+	for _, stage := range []string{"sync", "events", "viewer"} {
+		counts[stage] = m[`seehear_source_dropped_total{source="`+source+`",stage="`+stage+`"}`]
+		dropped += counts[stage]
 	}
-	s.t.Logf("%s: of %d heat maps %d are missing, %.0f results and moments are counted as dropped", source, n+missing, missing, dropped)
+	s.t.Logf("%s: of %d heat maps %d are missing, dropped are %v", source, n+missing, missing, counts)
 	if n == 0 || float64(missing) > dropped {
 		s.t.Errorf("%s: %d heat maps, %d are missing, %.0f dropped", source, n, missing, dropped)
 	}
