@@ -247,10 +247,17 @@ func TestKeepStreamsComeAndGo(t *testing.T) {
 			changed bool
 			streams string
 		}{
-			{0, false, "video 0"}, {0, false, "video 0"},
-			{0, true, "video 0, audio 1"}, {0, false, "video 0, audio 1"}, {1, true, "video 0, audio 1"}, {1, false, "video 0, audio 1"},
+			{0, false, "video 0"},
+			{0, false, "video 0"},
+			{0, true, "video 0, audio 1"},
+			{0, false, "video 0, audio 1"},
+			{1, true, "video 0, audio 1"},
+			{1, false, "video 0, audio 1"},
 			{1, true, "audio 1"},
-			{0, true, "video 0"}, {0, false, "video 0"}, {1, true, "video 0, audio 1"}, {1, false, "video 0, audio 1"},
+			{0, true, "video 0"},
+			{0, false, "video 0"},
+			{1, true, "video 0, audio 1"},
+			{1, false, "video 0, audio 1"},
 		} {
 			p := read(t, k, 1)[0]
 			var now []string
