@@ -24,6 +24,8 @@ type Monitor struct {
 
 	mu      sync.Mutex
 	at      ingest.Stamp
+	seen    time.Time // the last frame was decoded
+	heard   time.Time // and the last block
 	frames  int64
 	moments int64
 	rate    [fpsSpan]int64 // frames by second, round and round
@@ -47,6 +49,8 @@ const (
 // Status is how a live run is doing.
 type Status struct {
 	At      ingest.Stamp // the newest media that were decoded
+	Seen    time.Time    // when the last frame was, zero before the first
+	Heard   time.Time    // when the last sound was
 	Frames  int64        // decoded
 	Moments int64        // looked at
 	FPS     float64      // frames decoded per second, over the last five
@@ -71,7 +75,7 @@ func (m *Monitor) Status() Status {
 	defer m.mu.Unlock()
 	now := time.Now()
 	s := Status{
-		At: m.at, Frames: m.frames, Moments: m.moments,
+		At: m.at, Seen: m.seen, Heard: m.heard, Frames: m.frames, Moments: m.moments,
 		Lag: m.lag, LagP95: m.lags.p95(now), PictureLagP95: m.steady.p95(now), SkewP95: m.skews.p95(now),
 		Drops: maps.Clone(m.drops), Speed: maps.Clone(m.speed),
 	}
@@ -107,11 +111,15 @@ func (m *Monitor) edge(at ingest.Stamp, frame bool) {
 	if m.at.Before(at) {
 		m.at = at
 	}
-	if frame {
-		m.frames++
-		m.turn(time.Now().Unix())
-		m.rate[m.second%fpsSpan]++
+	now := time.Now()
+	if !frame {
+		m.heard = now
+		return
 	}
+	m.seen = now
+	m.frames++
+	m.turn(now.Unix())
+	m.rate[m.second%fpsSpan]++
 }
 
 func (m *Monitor) late(lag time.Duration, steady bool) {

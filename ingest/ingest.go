@@ -119,7 +119,8 @@ type Packet struct {
 	Data    []byte
 	Side    []SideData
 	// Changed carries the stream's new parameters when they changed in front of
-	// this packet, as MPEG-TS and fragmented files may do; otherwise nil.
+	// this packet, as MPEG-TS and fragmented files may do; otherwise nil. A live
+	// source may begin a stream so, which Streams has from then on.
 	Changed *Stream
 	// Arrived is when the last byte of a live source's packet came, with the
 	// reading of the monotonic clock; zero for files.
@@ -148,7 +149,7 @@ type Damage struct {
 	// Places that the demuxer could not make packets of.
 	Places int
 	// Packets of streams that appeared after the input was opened, which are
-	// not read.
+	// not read (see Growing).
 	Late int
 	// Packets of the network that were sent and never came, or came too late.
 	Lost int
@@ -172,6 +173,11 @@ func (d *Damage) Add(o Damage) {
 // returned io.EOF, and of a live source what is known so far. Damage may be
 // called from any goroutine; it may wait for a Read that runs.
 type Damaged interface{ Damage() Damage }
+
+// Growing is a live [Source] whose input may come to have a picture or a sound that
+// it had not when it was opened, and that is not read: Grown says that it has.
+// Whoever wants that opens the input anew. It is asked by the goroutine that reads.
+type Growing interface{ Grown() bool }
 
 // Walled is a [Source] that knows when its media happened. Wall returns the
 // wall-clock time of a stamp that Read has given out: exact if the sender said

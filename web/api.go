@@ -31,6 +31,7 @@ type sourceJSON struct {
 	Cause      string     `json:"cause,omitempty"`
 	Since      *time.Time `json:"since,omitempty"`
 	Reconnects int        `json:"reconnects"`
+	Missing    []string   `json:"missing,omitempty"`
 	FPS        float64    `json:"fps"`
 	Lag        seconds    `json:"lag"`
 	Video      *videoJSON `json:"video"`
@@ -66,6 +67,9 @@ func (s *Server) describe(src *hub.Source) sourceJSON {
 	}
 	if out.State == "" {
 		out.State = hub.Connecting // nothing was said yet
+	}
+	for _, k := range st.Missing {
+		out.Missing = append(out.Missing, k.String())
 	}
 	if !st.Since.IsZero() {
 		since := st.Since.UTC()

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,6 +70,7 @@ var (
 	descOffset     = describe("source_av_offset_seconds", "Sound against picture, as the sender reports it.", "source")
 	descDrift      = describe("source_drift_ppm", "Drift between the clocks of sound and picture.", "source")
 	descError      = describe("source_alignment_error_seconds", "Error of alignment of sound and picture.", "source")
+	descMissing    = describe("source_stream_missing", "1 while nothing comes of a stream that a running source has.", "source", "kind")
 	descReconnects = describe("source_reconnects_total", "How often the source was lost and found again.", "source")
 	descDropped    = describe("source_dropped_total", "What was dropped, by stage.", "source", "stage")
 	descViewers    = describe("source_viewers", "Viewers of the results.", "source")
@@ -82,7 +84,7 @@ var states = []hub.State{hub.Connecting, hub.Running, hub.Waiting, hub.Failed}
 // Describe implements prometheus.Collector.
 func (s *sources) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descState, descFPS, descLag, descLagP, descOffset, descDrift, descError, descReconnects, descDropped, descViewers, descRing, descRingFailed, descHandles,
+		descState, descFPS, descLag, descLagP, descOffset, descDrift, descError, descMissing, descReconnects, descDropped, descViewers, descRing, descRingFailed, descHandles,
 	} {
 		ch <- d
 	}
@@ -110,9 +112,18 @@ func (s *sources) Collect(ch chan<- prometheus.Metric) {
 		gauge(descLag, st.Lag.Seconds(), in.Name)
 		gauge(descLagP, st.LagP.Seconds(), in.Name)
 		if y := st.Sync; y != nil {
-			gauge(descOffset, y.Offset.Seconds(), in.Name)
-			gauge(descDrift, y.DriftPPM, in.Name)
+			if y.Reported {
+				gauge(descOffset, y.Offset.Seconds(), in.Name)
+				gauge(descDrift, y.DriftPPM, in.Name)
+			}
 			gauge(descError, y.Error.Seconds(), in.Name)
+		}
+		for _, stream := range in.Streams {
+			v := 0.0
+			if slices.Contains(st.Missing, stream.Kind) {
+				v = 1
+			}
+			gauge(descMissing, v, in.Name, stream.Kind.String())
 		}
 		counter(descReconnects, float64(st.Reconnects), in.Name)
 		for stage, n := range st.Drops {

@@ -1013,7 +1013,8 @@ func TestMetrics(t *testing.T) {
 	s := newServer(t, Options{Hub: h, Handles: func() map[string]int { return map[string]int{"frame": 3} }})
 	src.Status(hub.Status{
 		State: hub.Running, FPS: 24.5, Lag: 40 * time.Millisecond, LagP: 90 * time.Millisecond, Reconnects: 2,
-		Drops: map[string]uint64{"moments": 7}, Sync: &hub.Sync{Offset: 5 * time.Millisecond, DriftPPM: 12, Error: time.Millisecond},
+		Missing: []ingest.Kind{ingest.Audio},
+		Drops:   map[string]uint64{"moments": 7}, Sync: &hub.Sync{Reported: true, Offset: 5 * time.Millisecond, DriftPPM: 12, Error: time.Millisecond},
 	})
 	v := src.Join(hub.JoinOptions{})
 	defer v.Close()
@@ -1022,12 +1023,14 @@ func TestMetrics(t *testing.T) {
 	}
 	s.Metrics().Inference("net", 30*time.Millisecond)
 	do(s, "GET", "/api/sources", nil)
+	src.SetStreams([]ingest.Stream{{Kind: ingest.Video}, {Kind: ingest.Audio}})
 	body := do(s, "GET", "/metrics", nil).Body.String()
 	for _, want := range []string{
 		`seehear_source_state{source="door",state="running"} 1`, `seehear_source_state{source="door",state="waiting"} 0`,
 		`seehear_source_fps{source="door"} 24.5`, `seehear_source_lag_seconds{source="door"} 0.04`, `seehear_source_lag_p95_seconds{source="door"} 0.09`,
 		`seehear_source_av_offset_seconds{source="door"} 0.005`, `seehear_source_drift_ppm{source="door"} 12`,
 		`seehear_source_alignment_error_seconds{source="door"} 0.001`, `seehear_source_reconnects_total{source="door"} 2`,
+		`seehear_source_stream_missing{kind="audio",source="door"} 1`, `seehear_source_stream_missing{kind="video",source="door"} 0`,
 		`seehear_source_dropped_total{source="door",stage="moments"} 7`, `seehear_source_dropped_total{source="door",stage="viewer"} 44`,
 		`seehear_ring_bytes{source="door"} 1234`, `seehear_ring_failed_segments_total{source="door"} 6`,
 		`seehear_source_dropped_total{source="door",stage="ring"} 5`,

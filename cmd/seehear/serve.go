@@ -19,6 +19,7 @@ import (
 	"github.com/seehear/seehear/decode/ffmpeg"
 	"github.com/seehear/seehear/infer/ort"
 	"github.com/seehear/seehear/ingest/av"
+	"github.com/seehear/seehear/sinks/encode"
 	"github.com/seehear/seehear/web"
 	"github.com/seehear/seehear/web/hub"
 	"github.com/seehear/seehear/web/ring"
@@ -247,7 +248,7 @@ func (l *serving) webOptions() web.Options {
 		TLS: web.TLS{Cert: c.TLSCert, Key: c.TLSKey, SelfSigned: c.TLSSelfSigned},
 		Log: l.log,
 		Handles: func() map[string]int {
-			return map[string]int{"demuxing": int(av.Handles()), "decoding": int(ffmpeg.Handles()), "inference": int(ort.Handles())}
+			return map[string]int{"demuxing": int(av.Handles()), "decoding": int(ffmpeg.Handles()), "inference": int(ort.Handles()), "encoding": int(encode.Handles())}
 		},
 	}
 	if l.store != nil {

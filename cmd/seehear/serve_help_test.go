@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -130,6 +131,7 @@ func (s *served) get(path string, header ...string) (int, []byte) {
 type sourceInfo struct {
 	Name, Title, State, Cause string
 	Reconnects                int
+	Missing                   []string
 	FPS                       float64
 	Video                     *struct{ Codec string }
 	Audio                     *struct{ Codec string }
@@ -172,6 +174,21 @@ func (s *served) metric(line string) (v float64, ok bool) {
 	return 0, false
 }
 
+// metrics returns all samples by name and labels.
+func (s *served) metrics() map[string]float64 {
+	s.t.Helper()
+	all := map[string]float64{}
+	_, b := s.get("metrics")
+	for l := range strings.Lines(string(b)) {
+		if i := strings.LastIndexByte(l, ' '); i > 0 && l[0] != '#' {
+			if v, err := strconv.ParseFloat(strings.TrimSpace(l[i:]), 64); err == nil {
+				all[l[:i]] = v
+			}
+		}
+	}
+	return all
+}
+
 // result is a result message.
 type result struct {
 	Type    string
@@ -183,7 +200,11 @@ type result struct {
 	Lag     float64
 	Wall    string
 	Caption *struct{ Text string }
-	came    time.Time
+	Sound   *struct {
+		Silent          bool
+		Objects, Scenes []struct{ Label string }
+	}
+	came time.Time
 }
 
 // peer is a peer of pion's that watches a source.

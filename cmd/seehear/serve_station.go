@@ -34,6 +34,9 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
+// silence is after what time a stream of a source that runs counts as missing.
+const silence = 5 * time.Second
+
 // station runs one source: from the input over the feed, the ring and the
 // networks to the hub and the disk, again and again until it is stopped.
 type station struct {
@@ -55,7 +58,8 @@ type station struct {
 	damage  func() ingest.Damage
 	sync    func() ingest.Sync
 	tapped  bool          // pictures are decoded at their size for viewers, too
-	retap   func()        // ends the run of the pipeline, for another that does
+	kinds   []ingest.Kind // of the streams that are decoded
+	again   func()        // ends the run of the pipeline, for another that decodes what this one does not
 	hold    time.Duration // sync-delay as it is now
 }
 
@@ -157,13 +161,15 @@ func (st *station) once(ctx context.Context) error {
 	}
 }
 
-// pipeline runs the pipeline over what the relay has, until it ends or pictures
-// have to be encoded that are not decoded at their size yet: then again is true.
+// pipeline runs the pipeline over what the relay has, until it ends or something is
+// to be decoded that this run does not decode: pictures at their size for an encoder,
+// or a stream that has appeared. Nor does it wait for one that is gone. Then again is
+// true.
 func (st *station) pipeline(ctx context.Context, r *relay.Relay) (again bool, err error) {
 	soft, stop := context.WithCancel(ctx)
 	defer stop()
 	st.mu.Lock()
-	st.tapped, st.retap = st.encodes(), stop
+	st.tapped, st.kinds, st.again = st.encodes(), kindsOf(r.Streams()), stop
 	tap := &seehear.Tap{Sound: viewedSound}
 	if st.tapped {
 		tap.Size = viewedSize
@@ -269,6 +275,21 @@ func (st *station) streams(list []ingest.Stream) {
 	if st.ring != nil {
 		st.ring.Streams(list)
 	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.again != nil && !slices.Equal(st.kinds, kindsOf(list)) {
+		st.again()
+	}
+}
+
+// kindsOf returns the kinds of streams, in their order.
+func kindsOf(list []ingest.Stream) []ingest.Kind {
+	var kinds []ingest.Kind
+	for _, s := range list {
+		kinds = append(kinds, s.Kind)
+	}
+	slices.Sort(kinds)
+	return kinds
 }
 
 func (st *station) packet(p *ingest.Packet) {
@@ -284,8 +305,8 @@ func (st *station) media() {
 	st.out.Media(hub.Media{Video: string(m.Video), Audio: string(m.Audio), Transcoded: m.Transcoded, Note: m.Note})
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.retap != nil && !st.tapped && st.encodes() {
-		st.retap()
+	if st.again != nil && !st.tapped && st.encodes() {
+		st.again()
 	}
 }
 
@@ -338,7 +359,16 @@ func (st *station) tell() {
 		skipped += st.relay.Skipped()
 	}
 	damage, synced := st.damage, st.sync
+	kinds := st.kinds
 	st.mu.Unlock()
+	if s.State == hub.Running {
+		last := map[ingest.Kind]time.Time{ingest.Video: m.Seen, ingest.Audio: m.Heard}
+		for _, k := range kinds {
+			if time.Since(last[k]) > silence && time.Since(s.Since) > silence {
+				s.Missing = append(s.Missing, k)
+			}
+		}
+	}
 	s.Edge, s.FPS, s.Lag, s.LagP, s.Speed = m.At, m.FPS, m.Lag, m.LagP95, m.Speed
 	s.Drops = map[string]uint64{"packets": uint64(skipped)}
 	for stage, n := range m.Drops {
@@ -350,7 +380,7 @@ func (st *station) tell() {
 	s.Sync = &hub.Sync{Error: m.SkewP95}
 	if synced != nil {
 		if y := synced(); y.Reports > 0 {
-			s.Sync.Offset, s.Sync.DriftPPM = y.Offset, y.DriftPPM
+			s.Sync.Reported, s.Sync.Offset, s.Sync.DriftPPM = true, y.Offset, y.DriftPPM
 		}
 	}
 	st.out.Status(s)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -64,11 +65,14 @@ func TestServeRTSP(t *testing.T) {
 		if want := base + uint32(uint64(r.T*1e6+0.5)*9/100); r.RTP-want > 1 && want-r.RTP > 1 {
 			t.Errorf("%s at %.6f has the RTP time %d, want %d", r.Kind, r.T, r.RTP, want)
 		}
-		if wall, err := time.Parse(time.RFC3339Nano, r.Wall); err != nil || time.Since(wall).Abs() > time.Hour {
+		wall, err := time.Parse(time.RFC3339Nano, r.Wall)
+		if err != nil || r.came.Before(wall) || r.came.Sub(wall) > time.Hour {
 			t.Errorf("%s at %.6f: wall clock %q", r.Kind, r.T, r.Wall)
 		}
-		if r.Lag < 0 || r.Lag > 60 {
-			t.Errorf("%s at %.6f: lag %v", r.Kind, r.T, r.Lag)
+		// What a result needs was sent after its time, and the result came after it
+		// was made: on however slow a machine, its lag lies in between.
+		if most := r.came.Sub(wall).Seconds() + 0.05; r.Lag < 0 || r.Lag > most {
+			t.Errorf("%s at %.6f: lag %v, of %.3f s from the camera to here", r.Kind, r.T, r.Lag, most)
 		}
 		if (r.Kind == "heatmap" || r.Kind == "caption") && int32(r.RTP-first) >= 0 && int32(last-r.RTP) >= 0 {
 			pictures++
@@ -168,7 +172,7 @@ func TestServeReconnects(t *testing.T) {
 		}
 	}
 	calm := quiet.copy()
-	gaps(t, calm, 5*time.Second)
+	s.gaps("yard", calm)
 	if n := calm[len(calm)-1].Seg; n != 0 {
 		t.Errorf("the other source is in segment %d", n)
 	}
@@ -183,25 +187,37 @@ func (w *peer) copy() []result {
 	return slices.Clone(w.results)
 }
 
-// gaps checks that heat maps follow each other on the source's clock. The bound
-// is for a machine that does other things and looks for races meanwhile; the
-// proofs have the real one.
-func gaps(t *testing.T, list []result, most time.Duration) {
-	t.Helper()
-	last := -1.0
+// gaps checks that heat maps follow each other on the source's clock, five a
+// second, but for those that are counted as dropped: by the lane that had no time for
+// them, or by a queue on their way. On a machine that has the time there is none.
+func (s *served) gaps(source string, list []result) {
+	s.t.Helper()
+	var missing, n int
+	var last result
 	for _, r := range list {
 		if r.Kind != "heatmap" {
 			continue
 		}
-		if d := r.T - last; last >= 0 && d > most.Seconds() {
-			t.Errorf("nothing for %.3f s before %.3f s", d, r.T)
+		if n++; n > 1 && r.Seg == last.Seg {
+			missing += int(math.Round((r.T-last.T)*localizeRate)) - 1
 		}
-		last = r.T
+		last = r
 	}
-	if last < 0 {
-		t.Error("no heat map at all")
+	m := s.metrics()
+	var dropped float64
+	counts := map[string]float64{}
+	for _, stage := range []string{"sync", "events", "viewer"} {
+		counts[stage] = m[`seehear_source_dropped_total{source="`+source+`",stage="`+stage+`"}`]
+		dropped += counts[stage]
+	}
+	s.t.Logf("%s: of %d heat maps %d are missing, dropped are %v", source, n+missing, missing, counts)
+	if n == 0 || float64(missing) > dropped {
+		s.t.Errorf("%s: %d heat maps, %d are missing, %.0f dropped", source, n, missing, dropped)
 	}
 }
+
+// localizeRate is how many heat maps there are a second.
+const localizeRate = 5
 
 // Edits of the configuration are taken up one by one, and what is wrong is not.
 func TestServeConfig(t *testing.T) {
@@ -245,7 +261,7 @@ func TestServeConfig(t *testing.T) {
 	})
 	n, _ := w.count("heatmap")
 	s.until("a to go on", func() bool { m, _ := w.count("heatmap"); return m > n+3 })
-	gaps(t, w.copy(), 5*time.Second)
+	s.gaps("a", w.copy())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.bye != "" {
@@ -320,7 +336,7 @@ func TestServeViewers(t *testing.T) {
 	})
 	n, _ := steady.count("heatmap")
 	s.until("the first viewer to go on", func() bool { m, _ := steady.count("heatmap"); return m > n })
-	gaps(t, steady.copy(), 5*time.Second)
+	s.gaps("barcodes", steady.copy())
 	if steady.lost != 0 {
 		t.Errorf("the first viewer lost %d messages", steady.lost)
 	}
@@ -338,7 +354,7 @@ func TestServeLoops(t *testing.T) {
 		}
 		return false
 	})
-	gaps(t, w.copy(), 5*time.Second)
+	s.gaps("barcodes", w.copy())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var stamps []uint32

@@ -74,6 +74,7 @@ type Source struct {
 	damaged   int
 	known     int // streams when it was opened
 	late      int
+	grown     bool // a kind of stream that was not there has appeared
 	packets   int64
 	tail      [2]tail
 	err       error // what Read returned
@@ -454,6 +455,7 @@ func (s *Source) Read(ctx context.Context) (ingest.Packet, error) {
 		if i := int(pkt.stream_index); i != s.reading[0] && i != s.reading[1] {
 			if i >= s.known {
 				s.late++
+				s.grown = s.grown || s.lacks(C.demux_stream(s.c, pkt.stream_index))
 			}
 			continue
 		}
@@ -463,6 +465,15 @@ func (s *Source) Read(ctx context.Context) (ingest.Packet, error) {
 		}
 	}
 }
+
+// lacks reports whether st is a picture or a sound and none is read.
+func (s *Source) lacks(st *C.AVStream) bool {
+	return s.opt.VideoStream == Best && s.reading[0] < 0 && isKind(st, C.AVMEDIA_TYPE_VIDEO) ||
+		s.opt.AudioStream == Best && s.reading[1] < 0 && isKind(st, C.AVMEDIA_TYPE_AUDIO)
+}
+
+// Grown implements [ingest.Growing].
+func (s *Source) Grown() bool { return s.grown }
 
 // goOn reports whether reading can go on after ret.
 func (s *Source) goOn(ret C.int, failures *int) bool {

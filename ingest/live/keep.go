@@ -30,7 +30,17 @@ type Options struct {
 // first.
 const steady = 5 * time.Second
 
-var errSilent = errors.New("no packet")
+// An input that has more streams by now is opened anew for them; where that is in
+// vain, it is not done again before a while has passed, which doubles each time.
+const (
+	firstGrowth = 10 * time.Second
+	mostGrowth  = 10 * time.Minute
+)
+
+var (
+	errSilent = errors.New("no packet")
+	errGrown  = errors.New("another stream has appeared")
+)
 
 // Kept is an input that is opened again whenever it fails. It implements
 // [ingest.Source], [ingest.Damaged], [ingest.Walled] and [ingest.Synced].
@@ -50,6 +60,8 @@ type Kept struct {
 	first    bool      // no packet of this connection was given out yet
 	ran      bool      // packets came before this connection
 	counted  time.Time // when the damage was looked at
+	grows    time.Time // before that it is not opened anew for more streams
+	growth   time.Duration
 
 	mu     sync.Mutex
 	src    ingest.Source // nil between two connections
@@ -90,9 +102,9 @@ func Keep(ctx context.Context, open Opener, opt Options) (*Kept, error) {
 	}
 }
 
-// Streams returns the streams as they were at first (see Note [One clock over
-// many inputs]).
-func (k *Kept) Streams() []ingest.Stream { return append([]ingest.Stream(nil), k.line.streams...) }
+// Streams returns the streams of the last input as they are now (see Note [One
+// clock over many inputs]).
+func (k *Kept) Streams() []ingest.Stream { return k.line.present() }
 
 // Live is true.
 func (k *Kept) Live() bool { return true }
@@ -234,9 +246,24 @@ func (k *Kept) next(ctx context.Context, src ingest.Source) (ingest.Packet, erro
 		if now.Sub(k.counted) >= time.Second {
 			k.counted = now
 			k.count(src)
+			if k.grown(src, now) {
+				return ingest.Packet{}, errGrown
+			}
 		}
 		return p, nil
 	}
+}
+
+// grown reports whether the input is to be opened anew, for a stream that it has
+// by now and had not when it was opened.
+func (k *Kept) grown(src ingest.Source, now time.Time) bool {
+	g, ok := src.(ingest.Growing)
+	if !ok || !g.Grown() || now.Before(k.grows) {
+		return false
+	}
+	k.growth = min(max(2*k.growth, firstGrowth), mostGrowth)
+	k.grows = now.Add(k.growth)
+	return true
 }
 
 // running says that packets come.

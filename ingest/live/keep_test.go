@@ -3,8 +3,10 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -222,28 +224,98 @@ func TestKeepTakesAContextPerCall(t *testing.T) {
 	})
 }
 
-// A stream that was not there at first is left out and counted; one that is gone
-// comes back to its place.
+// A kind of stream that was not there at first gets a place, one that is gone comes
+// back to its own, and each time the first packet of each stream says so.
 func TestKeepStreamsComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		both := append(frames(2, 2, 0, 40*ms), frames(3, 2, 50*ms, 20*ms)...)
+		late := audio(9)
+		begins := frames(9, 1, 60*ms, 20*ms)
+		begins[0].Changed = &late
 		k, err := Keep(t.Context(), script(
 			live(&tape{streams: []ingest.Stream{video(0)}, packets: frames(0, 2, 0, 40*ms), end: io.EOF}),
-			live(&tape{streams: []ingest.Stream{video(2), audio(3)}, packets: both, end: io.EOF}),
-			live(&tape{streams: []ingest.Stream{audio(0)}, packets: frames(0, 2, 0, 40*ms), end: io.EOF}),
-			live(&tape{streams: []ingest.Stream{audio(0), video(1)}, packets: frames(1, 2, 0, 40*ms)}),
+			live(&tape{streams: []ingest.Stream{video(2), audio(0)}, packets: append(frames(2, 2, 0, 40*ms), frames(0, 2, 50*ms, 20*ms)...), end: io.EOF}),
+			live(&tape{streams: []ingest.Stream{audio(0)}, packets: frames(0, 1, 0, 40*ms), end: io.EOF}),
+			// The sound begins in the midst of it, another of the kind is left out.
+			live(&tape{streams: []ingest.Stream{video(1)}, packets: slices.Concat(frames(1, 2, 0, 40*ms), begins, frames(5, 1, 70*ms, 0), frames(9, 1, 80*ms, 20*ms))}),
 		), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer k.Close()
-		for i, p := range read(t, k, 6) {
-			if p.Stream != 0 || p.Changed != nil {
-				t.Errorf("packet %d: %+v", i, p)
+		for i, want := range []struct {
+			stream  int
+			changed bool
+			streams string
+		}{
+			{0, false, "video 0"},
+			{0, false, "video 0"},
+			{0, true, "video 0, audio 1"},
+			{0, false, "video 0, audio 1"},
+			{1, true, "video 0, audio 1"},
+			{1, false, "video 0, audio 1"},
+			{1, true, "audio 1"},
+			{0, true, "video 0"},
+			{0, false, "video 0"},
+			{1, true, "video 0, audio 1"},
+			{1, false, "video 0, audio 1"},
+		} {
+			p := read(t, k, 1)[0]
+			var now []string
+			for _, s := range k.Streams() {
+				now = append(now, fmt.Sprintf("%v %d", s.Kind, s.Index))
+			}
+			if got := strings.Join(now, ", "); p.Stream != want.stream || (p.Changed != nil) != want.changed || got != want.streams {
+				t.Errorf("packet %d: %+v of %s, want %+v", i, p, got, want)
+			}
+			if p.Changed != nil && p.Changed.Index != p.Stream {
+				t.Errorf("packet %d: %+v is stream %d", i, p.Changed, p.Stream)
 			}
 		}
-		if d := k.Damage(); d.Late != 4 {
-			t.Errorf("%+v", d)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := k.Read(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if k.line.left != 1 {
+			t.Errorf("%d packets were left out", k.line.left)
+		}
+	})
+}
+
+// An input that has more by now is opened anew, ever less often where that is in
+// vain.
+func TestKeepOpensAnewForMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var inputs []any
+		for range 4 {
+			inputs = append(inputs, live(&tape{streams: []ingest.Stream{video(0)}, packets: frames(0, 100, 0, time.Second), more: true}))
+		}
+		var causes []string
+		k, err := Keep(t.Context(), script(append(inputs, live(&tape{streams: []ingest.Stream{video(0), audio(1)}, packets: frames(0, 2, 0, 40*ms)}))...), Options{
+			OnState: func(s State) {
+				if s.Phase == Waiting {
+					causes = append(causes, s.Cause)
+				}
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer k.Close()
+		var opened []time.Duration
+		seg := uint32(0)
+		for len(k.Streams()) < 2 {
+			if p := read(t, k, 1)[0]; p.Seg != seg {
+				seg = p.Seg
+				opened = append(opened, p.Arrived.Sub(begin).Round(time.Second))
+			}
+		}
+		if diff := cmp.Diff([]time.Duration{0, 10 * time.Second, 30 * time.Second, 70 * time.Second}, opened, cmp.Comparer(func(a, b time.Duration) bool { return (a - b).Abs() <= 3*time.Second })); diff != "" {
+			t.Error(diff)
+		}
+		if len(causes) != 4 || causes[0] != "another stream has appeared" {
+			t.Errorf("%q", causes)
 		}
 	})
 }

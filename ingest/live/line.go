@@ -2,6 +2,7 @@ package live
 
 import (
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,12 +22,12 @@ from zero. The line lays them one behind the other:
     and runs with the real time, however often the input is opened.
   - A looped file leaves no time in between: its next round begins exactly where
     the round before ended presenting.
-  - Streams keep the index that they had at first, matched by their kind. Of a kind
-    that was not there at first nothing can be decoded downstream: its packets
-    are left out and counted in Damage.Late. One that is gone simply yields
-    nothing until it is back.
-  - Where an input comes back with other parameters, the first packet of the
-    stream says so in Changed.
+  - Streams keep the index under which their kind was there first; there is one of
+    each kind. Where an input comes back with other parameters, the first packet
+    of the stream says so in Changed, and where it comes back with other kinds of
+    streams, that of each stream does: Streams says which there are from then on.
+    A stream that begins within an input, which its source says in Changed of its
+    first packet, gets its place then.
 */
 
 // remembered is of how many inputs Wall can still tell the time.
@@ -35,13 +36,13 @@ const remembered = 64
 // line places the packets of one input after another on one clock. One goroutine
 // stamps; wall may be asked by any.
 type line struct {
-	streams []ingest.Stream // as they were at first
+	streams []ingest.Stream // as each kind was at first
 	now     []ingest.Stream // as the receiver knows them
 	fresh   []bool          // the next packet is the stream's first of this input
 	last    []time.Duration // DTS of the packet before, in the input's time
 	step    []time.Duration // from packet to packet, for those without a duration
 	index   map[int]int     // the input's index of a stream to its place in streams
-	offered []ingest.Stream // the streams of this input, by their place in streams
+	offered []ingest.Stream // the streams of this input, by their place in streams; of kind 0 where it lacks one
 
 	begun bool // an input was there before
 	used  bool // a packet of this input was stamped
@@ -55,7 +56,8 @@ type line struct {
 	left int // packets without a place
 
 	mu     sync.Mutex
-	inputs []input // oldest first
+	inputs []input         // oldest first
+	told   []ingest.Stream // what present returns
 }
 
 // input is what wall must know of one opening.
@@ -69,19 +71,34 @@ type input struct {
 
 // begin makes ready for src, whose zero is laid at start.
 func (l *line) begin(src ingest.Source, start time.Duration) {
-	offered := src.Streams()
-	if !l.begun {
-		l.streams = offered
-		l.now = append([]ingest.Stream(nil), offered...)
-		l.fresh = make([]bool, len(offered))
-		l.last = make([]time.Duration, len(offered))
-		l.step = make([]time.Duration, len(offered))
-	} else if l.used {
+	again := l.begun && !l.used
+	if l.used {
 		l.base = l.seg + 1
 	}
-	again := l.begun && !l.used
-	l.begun, l.used, l.seg, l.off = true, false, l.base, start
+	l.used, l.seg, l.off = false, l.base, start
+	l.place(src.Streams())
+	l.begun = true
+	w, _ := src.(ingest.Walled)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if again {
+		l.inputs = l.inputs[:len(l.inputs)-1] // it gave nothing
+	}
+	if len(l.inputs) == remembered {
+		l.inputs = append(l.inputs[:0], l.inputs[1:]...)
+	}
+	l.inputs = append(l.inputs, input{base: l.base, off: start, wall: w})
+}
+
+// place takes the streams of the next input.
+func (l *line) place(offered []ingest.Stream) {
+	for _, o := range offered {
+		if !slices.ContainsFunc(l.streams, func(s ingest.Stream) bool { return s.Kind == o.Kind }) {
+			l.add(o)
+		}
+	}
 	l.index = map[int]int{}
+	was := l.offered
 	l.offered = make([]ingest.Stream, len(l.streams))
 	for i, s := range l.streams {
 		l.fresh[i], l.last[i] = true, ingest.NoTime
@@ -93,16 +110,40 @@ func (l *line) begin(src ingest.Source, start time.Duration) {
 			}
 		}
 	}
-	w, _ := src.(ingest.Walled)
+	switch {
+	case !l.begun:
+		copy(l.now, l.offered)
+	case !slices.EqualFunc(was, l.offered, func(a, b ingest.Stream) bool { return a.Kind == b.Kind }):
+		clear(l.now) // whatever comes is news
+	}
+	l.tell()
+}
+
+// add gives a kind of stream its place.
+func (l *line) add(s ingest.Stream) {
+	for slices.ContainsFunc(l.streams, func(o ingest.Stream) bool { return o.Index == s.Index }) {
+		s.Index++
+	}
+	l.streams = append(l.streams, s)
+	l.now = append(l.now, ingest.Stream{})
+	l.fresh = append(l.fresh, true)
+	l.last = append(l.last, ingest.NoTime)
+	l.step = append(l.step, 0)
+}
+
+// tell notes what present returns.
+func (l *line) tell() {
+	list := slices.DeleteFunc(slices.Clone(l.offered), func(s ingest.Stream) bool { return s.Kind == 0 })
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if again {
-		l.inputs = l.inputs[:len(l.inputs)-1] // it gave nothing
-	}
-	if len(l.inputs) == remembered {
-		l.inputs = append(l.inputs[:0], l.inputs[1:]...)
-	}
-	l.inputs = append(l.inputs, input{base: l.base, off: start, wall: w})
+	l.told = list
+}
+
+// present returns the streams of the input as they are now. Any goroutine may ask.
+func (l *line) present() []ingest.Stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.told)
 }
 
 // as is s under another index.
@@ -139,8 +180,10 @@ func shown(p *ingest.Packet) time.Duration {
 func (l *line) stamp(p *ingest.Packet) int {
 	i, ok := l.index[p.Stream]
 	if !ok {
-		l.left++
-		return -1
+		if i = l.grow(p); i < 0 {
+			l.left++
+			return -1
+		}
 	}
 	l.used = true
 	p.Stream = l.streams[i].Index
@@ -161,12 +204,29 @@ func (l *line) stamp(p *ingest.Packet) int {
 	return i
 }
 
+// grow gives the stream of p its place where p begins it: one of a kind that the
+// input had not so far. It returns -1 for any other.
+func (l *line) grow(p *ingest.Packet) int {
+	if p.Changed == nil || slices.ContainsFunc(l.offered, func(s ingest.Stream) bool { return s.Kind == p.Changed.Kind }) {
+		return -1
+	}
+	i := slices.IndexFunc(l.streams, func(s ingest.Stream) bool { return s.Kind == p.Changed.Kind })
+	if i < 0 {
+		i = len(l.streams)
+		l.add(*p.Changed)
+		l.offered = append(l.offered, ingest.Stream{})
+	}
+	l.index[p.Stream], l.now[i] = i, ingest.Stream{}
+	return i
+}
+
 // change sets p.Changed where the receiver knows the stream otherwise.
 func (l *line) change(i int, p *ingest.Packet) {
 	if p.Changed != nil {
 		l.offered[i] = as(*p.Changed, l.streams[i].Index)
 		p.Changed = nil
 		l.fresh[i] = true
+		l.tell()
 	}
 	if !l.fresh[i] {
 		return

@@ -59,12 +59,11 @@ func Loop(ctx context.Context, open Opener) (*Looped, error) {
 		l.kill()
 		return nil, err
 	}
-	l.queues = make([][]ingest.Packet, len(l.line.streams))
 	return l, nil
 }
 
-// Streams returns the streams as they were in the first round.
-func (l *Looped) Streams() []ingest.Stream { return append([]ingest.Stream(nil), l.line.streams...) }
+// Streams returns the streams of the round that is read.
+func (l *Looped) Streams() []ingest.Stream { return l.line.present() }
 
 // Live is true.
 func (l *Looped) Live() bool { return true }
@@ -107,6 +106,9 @@ func (l *Looped) begin(ctx context.Context) error {
 	}
 	l.start, l.ended = l.line.end, false
 	l.line.begin(src, l.start)
+	for len(l.queues) < len(l.line.streams) {
+		l.queues = append(l.queues, nil)
+	}
 	return nil
 }
 

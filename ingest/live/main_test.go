@@ -25,6 +25,7 @@ type tape struct {
 	due     []time.Duration // nil: all at once
 	end     error           // after the last packet; nil: blocks
 	damage  ingest.Damage
+	more    bool // streams than it says
 
 	opened time.Time
 	n      int
@@ -35,6 +36,7 @@ type tape struct {
 func (s *tape) Streams() []ingest.Stream { return s.streams }
 func (s *tape) Live() bool               { return true }
 func (s *tape) Damage() ingest.Damage    { return s.damage }
+func (s *tape) Grown() bool              { return s.more }
 func (s *tape) Close() error {
 	if s.shut++; s.shut == 1 {
 		close(s.closed)

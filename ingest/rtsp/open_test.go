@@ -98,10 +98,12 @@ func TestOpenErrors(t *testing.T) {
 	})
 }
 
-// A stream that can't be described in time is left out, and counted.
-func TestUndescribed(t *testing.T) {
+// A stream that can't be described in time is not waited for. It joins when it can,
+// and lies where it belongs.
+func TestJoinsLate(t *testing.T) {
 	t.Parallel()
-	clip := rtsptest.Load(t, mediatest.ByName(t, "mp4-h264-aac").File)
+	truth := mediatest.ByName(t, "mp4-h264-aac")
+	clip := rtsptest.Load(t, truth.File)
 	m := *clip
 	m.Packets = nil
 	for _, p := range clip.Packets {
@@ -109,16 +111,23 @@ func TestUndescribed(t *testing.T) {
 			m.Packets = append(m.Packets, p)
 		}
 	}
-	s := rtsptest.Start(t, &m, rtsptest.Options{InBand: true})
-	src := open(t, s.URL(), rtsp.Options{ReadTimeout: 300 * ms})
+	s := rtsptest.Start(t, &m, rtsptest.Options{InBand: true, Speed: 8, SoundLate: 200 * ms})
+	src := open(t, s.URL(), rtsp.Options{ReadTimeout: 5 * time.Second})
 	if list := src.Streams(); len(list) != 1 || list[0].Kind != ingest.Audio || list[0].Index != 1 {
 		t.Fatalf("%+v", list)
 	}
-	for src.Damage().Late == 0 {
-		if p, err := src.Read(t.Context()); err != nil || p.Stream != 1 {
+	s.Play(clip)
+	for len(src.Streams()) < 2 {
+		p, err := src.Read(t.Context())
+		if err != nil || (p.Stream == 0) != (p.Changed != nil) || p.Stream == 0 && !p.Key {
 			t.Fatalf("%+v, %v", p, err)
 		}
 	}
+	if st := src.Streams()[0]; st.Kind != ingest.Video || st.Width != truth.Video.W || st.Height != truth.Video.H {
+		t.Errorf("%+v", st)
+	}
+	got := watch(t, src, func(m *media) bool { return until(0, 5*time.Second)(m) })
+	checkApart(t, got.apart(truth, not(got.longest(0))), 3)
 }
 
 // The suite of sources, where it speaks of sources without an end.

@@ -28,6 +28,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/headers"
+	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
@@ -154,6 +155,9 @@ func listenPacket(encrypted bool) func(network, address string) (net.PacketConn,
 func (s *Source) watch() {
 	defer close(s.done)
 	err := s.client.Wait()
+	if errors.As(err, new(liberrors.ErrClientTCPTimeout)) || errors.As(err, new(liberrors.ErrClientUDPTimeout)) {
+		err = errTimeout // whose clock sees it first must not show
+	}
 	s.mu.Lock()
 	if s.err == nil {
 		s.err = err
@@ -227,7 +231,7 @@ func choose(desc *description.Session) ([]*track, error) {
 }
 
 // describe waits until the streams are known. One that stays unknown for a while
-// after the others is given up.
+// after the others is not waited for.
 func (s *Source) describe(ctx context.Context) error {
 	timer := time.NewTimer(s.opt.ReadTimeout)
 	defer timer.Stop()
@@ -265,20 +269,18 @@ func (s *Source) known() (n int, err error) {
 	return n, s.err
 }
 
-// giveUp goes on without the streams of which nothing is known.
+// giveUp goes on without the streams of which nothing is known yet.
 func (s *Source) giveUp() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var known []*track
+	known := false
 	for _, t := range s.tracks {
-		if t.given = !t.ready; t.ready {
-			known = append(known, t)
-		}
+		t.late = !t.ready
+		known = known || t.ready
 	}
-	if len(known) == 0 {
+	if !known {
 		return errNothing
 	}
-	s.tracks = known
 	return nil
 }
 

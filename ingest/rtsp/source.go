@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,8 +45,8 @@ type Source struct {
 
 	// Of the goroutine that reads.
 	clock   *timeline
-	streams []ingest.Stream // as they were at first
-	told    []ingest.Stream // as the receiver knows them
+	streams []ingest.Stream // as they were at first, by line
+	told    []ingest.Stream // as the receiver knows them, of kind 0 if it does not
 	dts     []decoded
 	timer   *time.Timer
 
@@ -99,8 +100,12 @@ func (s *Source) begin(hints []*uint32) {
 			master = i
 		}
 		s.streams = append(s.streams, t.stream)
+		told := t.stream
+		if t.late {
+			told = ingest.Stream{}
+		}
+		s.told = append(s.told, told)
 	}
-	s.told = append(s.told, s.streams...)
 	s.dts = make([]decoded, len(lines))
 	s.clock = newTimeline(lines, master)
 }
@@ -110,10 +115,6 @@ func (s *Source) onRTP(t *track, p *rtp.Packet) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t.given {
-		s.damage.Late++
-		return
-	}
 	if len(p.Payload) == 0 {
 		if !p.Padding { // else it only keeps the path open
 			s.damage.Lost++
@@ -155,9 +156,7 @@ func (s *Source) onRTCP(t *track, p rtcp.Packet) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !t.given {
-		s.push(item{t: t, arrived: now, report: &report{ntp.Decode(sr.NTPTime).UnixNano(), sr.RTPTime}})
-	}
+	s.push(item{t: t, arrived: now, report: &report{ntp.Decode(sr.NTPTime).UnixNano(), sr.RTPTime}})
 }
 
 // push queues an item. The caller holds mu.
@@ -230,15 +229,17 @@ func (s *Source) onDamage() {
 	s.damage.Places++
 }
 
-// Streams returns the picture and the sound that are read, by their place in the
-// SDP.
-func (s *Source) Streams() []ingest.Stream { return append([]ingest.Stream(nil), s.streams...) }
+// Streams returns the picture and the sound that are known, by their place in the
+// SDP, as they are now. It belongs to the goroutine that reads.
+func (s *Source) Streams() []ingest.Stream {
+	return slices.DeleteFunc(slices.Clone(s.told), func(st ingest.Stream) bool { return st.Kind == 0 })
+}
 
 // Live is true.
 func (s *Source) Live() bool { return true }
 
 // Damage counts what was lost so far: packets in Lost, those that made no sense in
-// Places, those of streams that could not be described in Late.
+// Places.
 func (s *Source) Damage() ingest.Damage {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -43,7 +43,7 @@ type track struct {
 	line   int // in the timeline
 	stream ingest.Stream
 	ready  bool // stream says all that a decoder must know
-	given  bool // up, because it never was
+	late   bool // it was not when the source was opened
 
 	rate     int  // ticks per second
 	reorders bool // units may come in another order than they are shown

@@ -163,8 +163,8 @@ func TestMembersAreDescribed(t *testing.T) {
 	s.Media(Media{Video: "h264", Audio: "opus", Note: "n"})
 	s.Status(Status{
 		State: Waiting, Cause: "rtsp://u:p@camera is gone", Since: time.Unix(5, 0), Drops: map[string]uint64{"moments": 3},
-		Sync: &Sync{Offset: time.Millisecond, DriftPPM: math.Inf(1)}, Speed: map[string]time.Duration{"net": 1500 * time.Microsecond},
-		FPS: 25, Lag: 20 * time.Millisecond,
+		Sync: &Sync{Reported: true, Offset: time.Millisecond, DriftPPM: math.Inf(1)}, Speed: map[string]time.Duration{"net": 1500 * time.Microsecond},
+		FPS: 25, Lag: 20 * time.Millisecond, Missing: []ingest.Kind{ingest.Audio},
 	})
 	write(t, s, cut(time.Second))
 	v := s.Join(JoinOptions{})
@@ -190,7 +190,7 @@ func TestMembersAreDescribed(t *testing.T) {
 			}
 		}
 	}
-	want := `{"type":"status","state":"waiting","since":"1970-01-01T00:00:05Z","cause":"rtsp://REDACTED@camera is gone","reconnects":0,` +
+	want := `{"type":"status","state":"waiting","since":"1970-01-01T00:00:05Z","cause":"rtsp://REDACTED@camera is gone","reconnects":0,"missing":["audio"],` +
 		`"t":0.000000,"seg":0,"fps":25.000,"lag":0.020000,"lag_p95":0.000000,"drops":{"moments":3},` +
 		`"sync":{"offset_ms":1.000,"drift_ppm":null,"error_ms":0.000},"speed":{"net":1.500}}`
 	if string(list[2].JSON) != want {

@@ -47,6 +47,7 @@ type Status struct {
 	Since      time.Time
 	Cause      string // why it is not running; redacted by the hub
 	Reconnects int
+	Missing    []ingest.Kind // streams that it has and of which nothing comes, while it runs
 	Edge       ingest.Stamp  // the newest stamp that was read
 	FPS        float64       // frames decoded per second
 	Lag, LagP  time.Duration // of the newest result, and the 95th percentile
@@ -57,7 +58,8 @@ type Status struct {
 
 // Sync is how sound lies to picture.
 type Sync struct {
-	Offset   time.Duration // as the sender reports it
+	Reported bool          // the sender reports how they lie
+	Offset   time.Duration // as it does
 	DriftPPM float64
 	Error    time.Duration // of alignment
 }
@@ -122,6 +124,7 @@ func (s *Status) message() []byte {
 		Since      time.Time         `json:"since"`
 		Cause      string            `json:"cause,omitempty"`
 		Reconnects int               `json:"reconnects"`
+		Missing    []string          `json:"missing,omitempty"`
 		T          seconds           `json:"t"`
 		Seg        uint32            `json:"seg"`
 		FPS        real              `json:"fps"`
@@ -131,15 +134,21 @@ func (s *Status) message() []byte {
 		Sync       *sync             `json:"sync,omitempty"`
 		Speed      map[string]real   `json:"speed"`
 	}{
-		TypeStatus, s.State, s.Since.UTC(), s.Cause, s.Reconnects, seconds(s.Edge.At), s.Edge.Seg,
+		TypeStatus, s.State, s.Since.UTC(), s.Cause, s.Reconnects, nil, seconds(s.Edge.At), s.Edge.Seg,
 		real(s.FPS), seconds(s.Lag), seconds(s.LagP), s.Drops, nil,
 		map[string]real{},
+	}
+	for _, k := range s.Missing {
+		m.Missing = append(m.Missing, k.String())
 	}
 	if m.Drops == nil {
 		m.Drops = map[string]uint64{}
 	}
 	if s.Sync != nil {
-		m.Sync = &sync{milliseconds(s.Sync.Offset), real(s.Sync.DriftPPM), milliseconds(s.Sync.Error)}
+		m.Sync = &sync{real(math.NaN()), real(math.NaN()), milliseconds(s.Sync.Error)}
+		if s.Sync.Reported {
+			m.Sync.Offset, m.Sync.Drift = milliseconds(s.Sync.Offset), real(s.Sync.DriftPPM)
+		}
 	}
 	for model, d := range s.Speed {
 		m.Speed[model] = milliseconds(d)

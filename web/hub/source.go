@@ -160,12 +160,12 @@ func (s *Source) Write(ctx context.Context, ev infer.Event) error {
 // Close ends a run. Viewers stay for the next.
 func (s *Source) Close(ctx context.Context, _ sinks.Summary) error { return ctx.Err() }
 
-// Status tells viewers the condition of the source: at once if its state or cause
-// have changed, else at most once a second; what is not told is kept for the
+// Status tells viewers the condition of the source: at once if its state, its cause
+// or what is missing have changed, else at most once a second; what is not told is kept for the
 // next. It is meant to be called each second and at each change.
 func (s *Source) Status(st Status) {
 	st.Cause = ingest.Redact(st.Cause)
-	st.Drops, st.Speed = maps.Clone(st.Drops), maps.Clone(st.Speed)
+	st.Drops, st.Speed, st.Missing = maps.Clone(st.Drops), maps.Clone(st.Speed), slices.Clone(st.Missing)
 	if st.Sync != nil {
 		c := *st.Sync
 		st.Sync = &c
@@ -173,7 +173,7 @@ func (s *Source) Status(st Status) {
 	now := s.opt.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	changed := s.stJSON == nil || st.State != s.status.State || st.Cause != s.status.Cause
+	changed := s.stJSON == nil || st.State != s.status.State || st.Cause != s.status.Cause || !slices.Equal(st.Missing, s.status.Missing)
 	s.status = st
 	if s.edge.Before(st.Edge) {
 		s.edge = st.Edge
@@ -228,7 +228,7 @@ func (s *Source) Info() Info {
 		Name: s.name, Title: s.title, Streams: slices.Clone(s.header.Streams), Models: slices.Clone(s.header.Models),
 		Status: s.status, Results: s.history.span(), Viewers: len(s.viewers), Lost: s.lost,
 	}
-	in.Status.Drops, in.Status.Speed = maps.Clone(in.Status.Drops), maps.Clone(in.Status.Speed)
+	in.Status.Drops, in.Status.Speed, in.Status.Missing = maps.Clone(in.Status.Drops), maps.Clone(in.Status.Speed), slices.Clone(in.Status.Missing)
 	if s.meJSON != nil {
 		m := s.media
 		in.Media = &m

@@ -3,6 +3,7 @@ package rtc
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +17,8 @@ import (
 
 const (
 	// settle is how long a publisher may take to show what it has, from its first
-	// packet on. A track that is still silent then is not part of the source.
+	// packet on. A track that is still silent then joins the source later, with
+	// Changed of its first packet.
 	settle = 2 * time.Second
 	// askKey is how old the last keyframe may get before another is asked for, so
 	// that there is one every two seconds. Browsers send none of themselves.
@@ -45,6 +47,7 @@ type publisher struct {
 
 	mu      sync.Mutex
 	tracks  []*incoming // one per kind
+	silent  []*incoming // those of which nothing was known when it settled
 	settled bool
 	first   time.Time // the first packet came
 	queue   []ingest.Packet
@@ -106,7 +109,7 @@ func (p *publisher) take(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 	_, name, _ := strings.Cut(strings.ToLower(t.Codec().MimeType), "/")
 	p.mu.Lock()
 	var in *incoming
-	for _, x := range p.tracks {
+	for _, x := range slices.Concat(p.tracks, p.silent) {
 		if x.kind == kind && x.depack == nil {
 			in = x
 		}
@@ -183,13 +186,14 @@ func (p *publisher) put(in *incoming, m media, now time.Time) {
 	}
 	pkt := ingest.Packet{Stream: in.index, PTS: at, DTS: at, Dur: m.dur, Key: m.key, Data: m.data, Arrived: now}
 	if m.stream != nil {
-		if in.known && p.settled {
+		if p.settled {
 			pkt.Changed = m.stream
+			if i := slices.Index(p.silent, in); i >= 0 {
+				p.silent = slices.Delete(p.silent, i, i+1)
+				p.tracks = append(p.tracks, in)
+			}
 		}
-		if !in.known || !p.settled {
-			in.stream = *m.stream
-		}
-		in.known = true
+		in.stream, in.known = *m.stream, true
 	}
 	if m.key {
 		in.lastKey = now
@@ -243,17 +247,19 @@ func (p *publisher) settle(now time.Time) bool {
 	if p.settled {
 		return false
 	}
-	var known []*incoming
+	var known, silent []*incoming
 	for _, t := range p.tracks {
 		if t.known {
 			known = append(known, t)
+		} else {
+			silent = append(silent, t)
 		}
 	}
 	if len(known) == 0 || len(known) < len(p.tracks) && now.Sub(p.first) < settle {
 		return false
 	}
 	p.settled = true
-	p.tracks = known
+	p.tracks, p.silent = known, silent
 	return true
 }
 

@@ -2,8 +2,10 @@ package rtc
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,6 +147,68 @@ func TestPublish(t *testing.T) {
 	f.srv.Refuse("cam")
 	if _, err := f.srv.Open(t.Context(), "cam"); err == nil {
 		t.Error("a name that is refused was opened")
+	}
+}
+
+// A track that says nothing at first joins when it does.
+func TestPublishLate(t *testing.T) {
+	f := newFixture(t, Options{}, nil)
+	f.srv.Accept("cam")
+	_, video, audio := f.sendTo("cam")
+	var sounds atomic.Bool
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		p := H264.payloader()
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		seq := uint16(0)
+		for n := uint16(0); ; n++ {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			payloads := p.Payload(mtu, startCodes(testSPS, testPPS, sliceI))
+			for i, b := range payloads {
+				_ = video.WriteRTP(&rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: seq, Timestamp: 1800 * uint32(n), Marker: i == len(payloads)-1}, Payload: b})
+				seq++
+			}
+			if sounds.Load() {
+				_ = audio.WriteRTP(&rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: n, Timestamp: 960 * uint32(n)}, Payload: []byte{0xfc, 1, 2}})
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped }()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	src, err := f.srv.Open(ctx, "cam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	if ss := src.Streams(); len(ss) != 1 || ss[0].Kind != ingest.Video {
+		t.Fatalf("streams %+v", ss)
+	}
+	sounds.Store(true)
+	for first := true; ; {
+		p, err := src.Read(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Stream == 0 {
+			continue
+		}
+		if first != (p.Changed != nil) {
+			t.Fatalf("%+v", p)
+		}
+		if !first {
+			break
+		}
+		first = false
+	}
+	if ss := src.Streams(); len(ss) != 2 || ss[1].Codec != "opus" {
+		t.Errorf("streams %+v", ss)
 	}
 }
 

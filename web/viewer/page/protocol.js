@@ -28,7 +28,7 @@ const MAX_CHUNKS = Math.ceil(MAX_MESSAGE / (MAX_CHUNK - HEADER));
  * @typedef {{family: string, name: string, version: string, sha256: string, fixture: boolean}} Model
  * @typedef {{type: "hello", source: string, title: string, streams: string[], models: Model[], base: number, delay: number, t: number}} Hello
  * @typedef {{
- *   type: "status", state: string, cause: string, since: number, reconnects: number, fps: number, t: number, lag: number, p95: number,
+ *   type: "status", state: string, cause: string, since: number, reconnects: number, missing: string[], fps: number, t: number, lag: number, p95: number,
  *   drops: [string, number][],
  *   sync: {offset: number, drift: number, error: number},
  *   speed: [string, number][] }} Status
@@ -252,7 +252,7 @@ export function message(v) {
       const s = record(o.sync);
       return {
         type: "status", state: text(o.state, 40), cause: text(o.cause), since: typeof o.since === "string" ? Date.parse(o.since) : NaN,
-        reconnects: count(o.reconnects), fps: num(o.fps), t: num(o.t), lag: num(o.lag), p95: num(o.lag_p95),
+        reconnects: count(o.reconnects), missing: list(o.missing, 4).map((k) => text(k, 20)), fps: num(o.fps), t: num(o.t), lag: num(o.lag), p95: num(o.lag_p95),
         drops: Object.entries(record(o.drops)).slice(0, 16).map(([k, n]) => [text(k, 60), count(n)]),
         sync: { offset: num(s.offset_ms), drift: num(s.drift_ppm), error: num(s.error_ms) },
         speed: Object.entries(record(o.speed)).slice(0, 16).map(([k, ms]) => [text(k, 60), num(ms)]),

@@ -91,7 +91,8 @@ export class View {
     if (performance.now() - this.#lastFrame < PATIENCE || document.hidden) return;
     this.#badge.hidden = false;
     const note = this.store.media?.note;
-    setText(this.#badge, (this.live.receives ? "The picture comes, but this browser shows none of it" : "No picture comes from the server") + (note ? `: ${note}` : ""));
+    const who = this.store.status?.missing.includes("video") ? "source" : "server";
+    setText(this.#badge, (this.live.receives ? "The picture comes, but this browser shows none of it" : `No picture comes from the ${who}`) + (note ? `: ${note}` : ""));
   }
 
   #lastFrame = performance.now();
@@ -101,9 +102,11 @@ export class View {
   #caution() {
     this.#lastFrame = performance.now();
     const { exact, late } = this.stage.counts, tooLate = late > 20 && exact < late / 4;
-    this.#badge.hidden = this.#hidden || !(this.stage.approximate || tooLate);
+    const silent = this.store.status?.missing.includes("audio") ?? false;
+    this.#badge.hidden = this.#hidden || !(this.stage.approximate || tooLate || silent);
     if (this.#badge.hidden) return;
-    setText(this.#badge, tooLate ? "Heat maps come after their frames and are not drawn: --sync-delay auto holds the picture for them"
+    setText(this.#badge, silent ? "No sound comes from the source"
+      : tooLate ? "Heat maps come after their frames and are not drawn: --sync-delay auto holds the picture for them"
       : "≈ this browser does not tell which frame it shows: overlays are approximate");
   }
 

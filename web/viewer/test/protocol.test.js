@@ -158,6 +158,8 @@ test("hello, status, and what is new", () => {
   assert.deepEqual(s.drops, [["moments", 3], ["events", 0]]);
   assert.equal(s.sync.offset, -12.5);
   assert.ok(Number.isNaN(s.sync.drift));
+  assert.deepEqual(s.missing, []);
+  assert.deepEqual(message({ type: "status", state: "running", missing: ["audio", 7] }).missing, ["audio", ""]);
   assert.equal(message({ type: "tomorrow" }), null);
   assert.deepEqual(message({ type: "dropped", count: 3, total: 9 }), { type: "dropped", count: 3 });
 });
