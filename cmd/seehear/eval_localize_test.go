@@ -4,7 +4,6 @@ package main
 
 import (
 	"encoding/binary"
-	"encoding/csv"
 	"image"
 	_ "image/jpeg"
 	"math"
@@ -126,16 +125,7 @@ type soundGroup struct {
 // soundPairs are the groups that sound, in the order of the table.
 func (e *evaluation) soundPairs() (groups []soundGroup) {
 	e.Helper()
-	f, err := os.Open("../../models/train/sounding/pairs.csv")
-	if err != nil {
-		e.Fatal(err)
-	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		e.Fatal(err)
-	}
-	for _, row := range rows[1:] {
+	for _, row := range e.sheet("../../models/train/sounding/pairs.csv", "group", "kind", "class") {
 		if row[0] == "nothing" {
 			continue
 		}
@@ -158,16 +148,7 @@ func (e *evaluation) pairedPictures(groups []soundGroup) [][][]string {
 	e.Helper()
 	files := map[[2]string][]string{}
 	wnids := map[string]string{}
-	f, err := os.Open(e.need("tiny-imagenet-to-imagenet.csv"))
-	if err != nil {
-		e.Fatal(err)
-	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		e.Fatal(err)
-	}
-	for _, row := range rows[1:] {
+	for _, row := range e.sheet(e.need("tiny-imagenet-to-imagenet.csv"), "wnid", "imagenet_index", "name") {
 		wnids[row[0]] = strings.Split(row[2], ",")[0]
 	}
 	for _, l := range e.lines("tiny-imagenet-200/val/val_annotations.txt") {

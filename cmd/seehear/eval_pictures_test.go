@@ -35,7 +35,7 @@ func judgePictures(e *evaluation) map[string]float64 {
 		}
 		right := 0.0
 		for i, p := range e.looks("graph", head, e.multipart(files), len(set)) {
-			if largest(p) == set[i].class {
+			if slices.Index(p, slices.Max(p)) == set[i].class {
 				right++
 			}
 		}
@@ -198,16 +198,6 @@ func (f *looking) Resolve(_ context.Context, _ infer.State, _ *align.Moment, out
 	return nil, nil
 }
 func (f *looking) Finish(context.Context, infer.State) ([]infer.Event, error) { return nil, nil }
-
-func largest(p []float32) int {
-	best := 0
-	for i, v := range p {
-		if v > p[best] {
-			best = i
-		}
-	}
-	return best
-}
 
 // labelled is a picture with the number of its class.
 type labelled struct {

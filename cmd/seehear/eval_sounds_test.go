@@ -3,8 +3,6 @@
 package main
 
 import (
-	"encoding/csv"
-	"os"
 	"slices"
 
 	"github.com/seehear/seehear/infer"
@@ -87,19 +85,9 @@ type association struct {
 func (e *evaluation) association(head string) *association {
 	e.Helper()
 	a := &association{with: map[string]string{}}
-	file, err := os.Open("../../models/default/cards/sounds_seen.csv")
-	if err != nil {
-		e.Fatal(err)
-	}
-	defer file.Close()
-	rows, err := csv.NewReader(file).ReadAll()
-	if err != nil {
-		e.Fatal(err)
-	}
-	if n := slices.Index(rows[0], head); n >= 0 {
-		for _, row := range rows[1:] {
-			a.with[row[0]] = row[n]
-		}
+	columns := []string{"sound", "objects", "scenes"}
+	for _, row := range e.sheet("../../models/default/cards/sounds_seen.csv", columns...) {
+		a.with[row[0]] = row[slices.Index(columns, head)]
 	}
 	return a
 }

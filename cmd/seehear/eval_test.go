@@ -156,6 +156,17 @@ func (e *evaluation) need(path string) string {
 	return path
 }
 
+// sheet reads the rows of a CSV file with the given header.
+func (e *evaluation) sheet(path string, header ...string) [][]string {
+	e.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		e.Fatal(err)
+	}
+	defer f.Close()
+	return e.table(f, header...)
+}
+
 // events is a sink that keeps what it is given.
 type events struct{ list []infer.Event }
 

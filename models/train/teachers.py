@@ -92,10 +92,6 @@ def follow(average, model, step):
             a.copy_(m)
 
 
-def optimizer_of(model):
-    return Muon(model, RATE, MOMENTUM, DECAY, HEADS, HEADS_DECAY)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cache", type=pathlib.Path)
@@ -108,7 +104,7 @@ def main():
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(SEED)
     model = Teachers().to(device)
-    average, optimizer, first = copy.deepcopy(model), optimizer_of(model), 0
+    average, optimizer, first = copy.deepcopy(model), Muon(model, RATE, MOMENTUM, DECAY, HEADS, HEADS_DECAY), 0
     checkpoint = args.out / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
