@@ -75,7 +75,8 @@ func (c *clip) picture() *ingest.Packet {
 	p := &ingest.Packet{Stream: 0, PTS: time.Duration(c.n) * 40 * time.Millisecond, Key: c.n%c.key == 0}
 	p.DTS = p.PTS
 	body := bytes.Repeat([]byte{0xab}, c.size)
-	binary.BigEndian.PutUint32(body, uint32(c.n)|0x80000000)
+	// As in any real slice, no two zeros in a row: they would be a start code.
+	binary.BigEndian.PutUint32(body, uint32(c.n)|0x80800000)
 	if p.Key {
 		p.Data = lengths(append(bytes.Clone(sliceI), body...))
 	} else {
