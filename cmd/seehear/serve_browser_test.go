@@ -31,7 +31,8 @@ func (s *served) captions(source string) (barcodes map[uint32]int, heat map[uint
 
 // A browser that opens the page sees the picture move, and what is drawn on it
 // belongs to it: each frame on the canvas is the one in which the network that
-// captioned its RTP time read the barcode.
+// captioned its RTP time read the barcode. The sound, which is turned on at once, gets
+// to the loudspeaker: the browser throws next to none of its packets away.
 func TestServeChromium(t *testing.T) {
 	s := serve(t, "--models", pack, "--localize", "sync", "--caption-every", "200ms", "--sync-delay", "2s", barcodes(t))
 	s.until("results", func() bool {
@@ -39,6 +40,7 @@ func TestServeChromium(t *testing.T) {
 		return strings.Contains(string(b), "heatmap")
 	})
 	p := s.browse(t, "")
+	p.unmute()
 	var all, read, exact, compared, same, heat, own int
 	rtps := map[uint32]bool{}
 	var waiting []seenFrame // for the network's answer
@@ -79,6 +81,14 @@ func TestServeChromium(t *testing.T) {
 		})
 		return len(rtps) >= 25 && compared >= 10 && own > 0
 	})
+	var received, discarded int
+	s.until("ten seconds of sound", func() bool {
+		received, discarded, _ = p.sound()
+		return received >= 500
+	})
+	if discarded*20 > received {
+		t.Errorf("the browser threw %d of %d packets of the sound away", discarded, received)
+	}
 	t.Logf("%d pictures, %d of them read, %d exact, %d of %d compared are the same; %d heat maps, %d on their own frame",
 		all, read, exact, same, compared, heat, own)
 	if read*10 < all*9 {

@@ -35,6 +35,7 @@ const watchPage = `(() => {
 	window.RTCPeerConnection = class extends Peer {
 		constructor(...a) {
 			super(...a);
+			watched.peer = this;
 			this.addEventListener("datachannel", (e) => {
 				if (e.channel.label === "seehear.v1") e.channel.addEventListener("message", message);
 			});
@@ -177,6 +178,21 @@ func (p *openPage) take() watched {
 		p.fatal("what was seen", err)
 	}
 	return w
+}
+
+// sound tells how many packets of the sound the browser got and threw away, and what
+// share of what it played it made up.
+func (p *openPage) sound() (received, discarded int, concealed float64) {
+	p.t.Helper()
+	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[[3]float64](`(async () => {
+		for (const s of (await watched.peer.getStats()).values())
+			if (s.type === "inbound-rtp" && s.kind === "audio") return [s.packetsReceived, s.packetsDiscarded, s.concealedSamples / s.totalSamplesReceived];
+		return [0, 0, 0];
+	})()`, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.fatal("statistics of the sound", err)
+	}
+	return int(v[0]), int(v[1]), v[2]
 }
 
 // value is a number of the page.

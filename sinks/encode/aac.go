@@ -72,7 +72,7 @@ func newAAC(rate, channels int) (_ *aac, err error) {
 		if rate > 48000 {
 			to = 48000
 		}
-		if a.resample, err = newResampler(rate, to, layout, layout); err != nil {
+		if a.resample, err = newResampler(rate, to, layout, layout, ""); err != nil {
 			return nil, err
 		}
 		rate = to
@@ -268,14 +268,15 @@ type resampler struct {
 // resampleChunk bounds the frames that go through the graph.
 const resampleChunk = 4096
 
-func newResampler(from, to int, layout, out astiav.ChannelLayout) (_ *resampler, err error) {
+// newResampler opens one; more are further options of aresample.
+func newResampler(from, to int, layout, out astiav.ChannelLayout, more string) (_ *resampler, err error) {
 	r := &resampler{ch: layout.Channels(), outCh: out.Channels()}
 	defer func() {
 		if err != nil {
 			r.free()
 		}
 	}()
-	r.graph, err = newGraph("abuffer", "aresample="+strconv.Itoa(to)+",aformat=sample_fmts=flt:channel_layouts="+out.String(), func(p *astiav.BuffersrcFilterContextParameters) {
+	r.graph, err = newGraph("abuffer", "aresample="+strconv.Itoa(to)+more+",aformat=sample_fmts=flt:channel_layouts="+out.String(), func(p *astiav.BuffersrcFilterContextParameters) {
 		p.SetSampleRate(from)
 		p.SetSampleFormat(astiav.SampleFormatFlt)
 		p.SetChannelLayout(layout)

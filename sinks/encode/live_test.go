@@ -160,7 +160,7 @@ func TestLiveAudio(t *testing.T) {
 				}
 			}
 			for i := 1; i < len(got); i++ {
-				if d := got[i].at - got[i-1].at; d < 18*time.Millisecond || d > 22*time.Millisecond && d < time.Second {
+				if d := got[i].at - got[i-1].at; d != 20*time.Millisecond && d < time.Second {
 					t.Errorf("packet %d comes %v after the one before", i, d)
 				}
 			}
@@ -176,6 +176,60 @@ func TestLiveAudio(t *testing.T) {
 				if best == 0 || (place-k).Abs() > time.Millisecond {
 					t.Errorf("the click at %v is heard at %v", k, place)
 				}
+			}
+		})
+	}
+}
+
+// The sound follows stamps that are rounded and those of a clock that runs fast or
+// slow, while its packets follow each other without a break.
+func TestLiveAudioDrift(t *testing.T) {
+	const rate, chunk, seconds = 48000, 1024, 40
+	for _, ppm := range []float64{0, 200, -200} {
+		t.Run(strconv.FormatFloat(ppm, 'f', 0, 64), func(t *testing.T) {
+			a, err := NewAudio(rate, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer noHandles(t)
+			defer a.Close()
+			// stamp is when the sender says that its n-th sample is heard.
+			stamp := func(n int) time.Duration {
+				return time.Minute + time.Duration(float64(n)/rate*(1+ppm/1e6)*1e9)
+			}
+			var got []livePacket
+			for n := 0; n < seconds*rate; n += chunk {
+				pcm := make([]float32, 2*chunk)
+				for i := range chunk {
+					if in := (n + i) % rate; in < rate/200 { // 5 ms of a tone each second
+						pcm[2*i] = float32(0.8 * math.Sin(2*math.Pi*float64(in)/48))
+					}
+				}
+				noise := time.Duration(n/chunk%3-1) * time.Nanosecond
+				if err := a.Encode(stamp(n)+noise, pcm, func(at time.Duration, data []byte) { got = append(got, livePacket{at: at, data: data}) }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := 1; i < len(got); i++ {
+				if d := got[i].at - got[i-1].at; d != 20*time.Millisecond {
+					t.Fatalf("packet %d comes %v after the one before", i, d)
+				}
+			}
+			heard, quiet := 0, opusRate/2
+			for i, v := range decodeOpus(t, got) {
+				if quiet++; v < 0.2 {
+					continue
+				}
+				if at := got[i/opusFrame].at + ingest.SampleTime(int64(i%opusFrame), opusRate); quiet > opusRate/2 {
+					if off := at - stamp(heard*rate); off.Abs() > 2*time.Millisecond {
+						t.Errorf("click %d is heard %v off", heard, off)
+					}
+					heard++
+				}
+				quiet = 0
+			}
+			if heard != seconds {
+				t.Errorf("%d of %d clicks are heard", heard, seconds)
 			}
 		})
 	}

@@ -9,12 +9,25 @@ import (
 	"github.com/seehear/seehear/ingest"
 )
 
+/*
+Note [Steps of the sound]
+
+A browser's jitter buffer takes Opus packets to follow each other without a break:
+one that claims to begin a single sample before the end of the last is thrown away
+as late, and 20 ms of sound with it (Chromium: packetsDiscarded, concealedSamples).
+Stamps of a source are rounded, so they do step by a sample more or less, and those
+of a camera drift.
+
+So what comes out here steps by a packet's length exactly, and it is the sound that
+follows the stamps, as FFmpeg's aresample does it with async: what is off by less than
+half a millisecond is left alone, less than 10 ms are caught up by playing up to 0.2 %
+faster or slower, more is filled with silence or left out at once.
+*/
 const (
 	opusRate  = 48000
 	opusFrame = 960 // samples: 20 ms
-	// Stamps that are off by less than follow are followed without touching the
-	// sound: a sender's clock drifts, and its stamps are rounded.
-	follow = 2 * time.Millisecond
+	// followed is for aresample, see Note [Steps of the sound].
+	followed = ":async=100:min_comp=0.0005:min_hard_comp=0.01"
 	// A longer hole is left as a hole between the stamps.
 	fillable = time.Second
 )
@@ -25,16 +38,16 @@ type Audio struct {
 	in       int // rate and channels of what comes
 	channels int
 	mixed    bool
-	resample *resampler // nil where nothing is to be done
+	layout   astiav.ChannelLayout // of what is resampled
+	resample *resampler
 	codec    *codec
 	frame    *astiav.Frame
 	outCh    int
 	fill     int           // samples in frame
 	origin   time.Duration // of the first sample that came in since the last jump
-	written  int64         // samples since, at the incoming rate
-	coded    int64         // samples since, at 48 kHz, in whole frames; below zero: of before
+	end      time.Duration // of what came in
+	coded    int64         // samples since the jump, at 48 kHz, in whole frames
 	pts      int64         // of the next frame
-	begun    bool
 	buf      []float32
 	out      func(at time.Duration, data []byte)
 }
@@ -52,20 +65,15 @@ func NewAudio(rate, channels int) (_ *Audio, err error) {
 			err = fmt.Errorf("encode: %w", err)
 		}
 	}()
-	layout, ok := layouts[channels]
-	if !ok {
-		a.mixed, layout = true, astiav.ChannelLayoutMono
+	var ok bool
+	if a.layout, ok = layouts[channels]; !ok {
+		a.mixed, a.layout = true, astiav.ChannelLayoutMono
 	}
 	out := astiav.ChannelLayoutStereo
-	if layout.Channels() == 1 {
+	if a.layout.Channels() == 1 {
 		out = astiav.ChannelLayoutMono
 	}
 	a.outCh = out.Channels()
-	if rate != opusRate || layout.Channels() > 2 {
-		if a.resample, err = newResampler(rate, opusRate, layout, out); err != nil {
-			return nil, err
-		}
-	}
 	a.codec, err = newCodec("libopus", map[string]string{"application": "audio", "frame_duration": "20"}, func(c *astiav.CodecContext) {
 		c.SetSampleRate(opusRate)
 		c.SetChannelLayout(out)
@@ -87,60 +95,49 @@ func NewAudio(rate, channels int) (_ *Audio, err error) {
 }
 
 // Encode takes interleaved samples that begin at at, and gives out the packets
-// that are complete, each with the time of what is heard first of it; data is valid
-// until out returns. A hole before at is filled with silence, a long one skipped;
-// what was there already is left out.
+// that are complete, each with the time of what is heard first of it: 20 ms after
+// the one before, to the nanosecond, but for a hole of more than a second; data is
+// valid until out returns.
 func (a *Audio) Encode(at time.Duration, pcm []float32, out func(at time.Duration, data []byte)) error {
 	if len(pcm)%a.channels != 0 {
 		return fmt.Errorf("encode: %d samples for %d channels", len(pcm), a.channels)
 	}
-	a.out = out
-	gap := at - a.origin - ingest.SampleTime(a.written, a.in)
-	switch {
-	case !a.begun || gap > fillable || gap < -fillable:
-		if err := a.jump(at); err != nil {
-			return err
-		}
-	case gap.Abs() <= follow:
-		a.origin += gap
-	case gap > 0:
-		silence := make([]float32, int(ingest.Samples(gap, a.in))*a.channels)
-		if err := a.push(silence); err != nil {
-			return err
-		}
-	default:
-		pcm = pcm[min(len(pcm), int(ingest.Samples(-gap, a.in))*a.channels):]
-	}
-	return a.push(pcm)
-}
-
-// jump begins anew at at. What waits in the frame goes out with silence behind it.
-func (a *Audio) jump(at time.Duration) error {
-	// What the resampler holds back will come out first, and belongs to before.
-	rest := a.written*opusRate/int64(a.in) - a.coded - int64(a.fill)
-	if a.fill > 0 {
-		clear(samples(a.frame, 0, opusFrame*a.outCh)[a.fill*a.outCh:])
-		if err := a.encode(); err != nil {
-			return err
-		}
-	}
-	a.begun, a.origin, a.written, a.coded = true, at, 0, -rest
-	return nil
-}
-
-func (a *Audio) push(pcm []float32) error {
 	if len(pcm) == 0 {
 		return nil
 	}
-	a.written += int64(len(pcm) / a.channels)
+	a.out = out
+	if a.resample == nil || (at-a.end).Abs() > fillable {
+		if err := a.jump(at); err != nil {
+			return err
+		}
+	}
+	a.end = at + ingest.SampleTime(int64(len(pcm)/a.channels), a.in)
 	if a.mixed {
 		a.buf = mixDown(a.buf[:0], pcm, a.channels)
 		pcm = a.buf
 	}
+	a.resample.pts = ingest.Samples(at-a.origin, a.in)
+	return a.resample.run(pcm, a.frames)
+}
+
+// jump begins anew at at. What waits goes out with silence behind it.
+func (a *Audio) jump(at time.Duration) (err error) {
 	if a.resample != nil {
-		return a.resample.run(pcm, a.frames)
+		if err = a.resample.run(nil, a.frames); err != nil {
+			return err
+		}
+		if a.fill > 0 {
+			clear(samples(a.frame, 0, opusFrame*a.outCh)[a.fill*a.outCh:])
+			if err = a.encode(); err != nil {
+				return err
+			}
+		}
+		a.resample.free()
+		a.resample = nil
 	}
-	return a.frames(pcm)
+	a.resample, err = newResampler(a.in, opusRate, a.layout, a.frame.ChannelLayout(), followed)
+	a.origin, a.coded = at, 0
+	return err
 }
 
 // frames cuts samples into frames and encodes those that are full.

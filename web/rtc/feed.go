@@ -49,6 +49,7 @@ type Feed struct {
 	renditions map[Codec]*rendition
 	hold       delay
 	held       [2][]*unit // video, audio
+	steps      steps      // of the sound
 	heldBytes  int
 	edge       time.Time // when what is presented at zero arrived
 	clock      mediaClock
@@ -339,7 +340,7 @@ func (f *Feed) put(c Codec, at time.Duration, key bool, data []byte, arrived tim
 	}
 	i := 0
 	if c == Opus {
-		i = 1
+		i, u.ts = 1, f.steps.next(u.ts)
 	}
 	if f.heldBytes+u.size > heldBytes {
 		for _, q := range f.held {
