@@ -28,7 +28,7 @@ from soundnet import ESC, URBAN
 from vision.trunk import Teachers
 
 SEED = 4
-PIECE = 1000  # pictures, and as many sounds
+PIECE = 600  # pictures, and as many sounds
 SIZE = 48  # pictures and sounds of a step
 
 
@@ -78,8 +78,8 @@ def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "cache", "teachers", "sounds", "bank", "work"):
         a.add_argument(f"--{name}", required=True, type=Path)
-    a.add_argument("--pieces", type=int, default=5, help=f"of {PIECE} training pictures and sounds")
-    a.add_argument("--steps", type=int, default=400)
+    a.add_argument("--pieces", type=int, default=20, help=f"of {PIECE} training pictures and sounds")
+    a.add_argument("--steps", type=int, default=1000)
     a.add_argument("--rate", type=float, default=3e-3)
     a.add_argument("--every", type=int, default=100)
     a.add_argument("--threads", type=int, default=0)
