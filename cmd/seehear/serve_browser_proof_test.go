@@ -8,13 +8,52 @@ import (
 	"time"
 )
 
+// opensWithin is how long after the page was opened a picture moves in it and shows
+// results.
+const opensWithin = 5 * time.Second
+
+// proveOpening: what `make serve` shows, from the moment at which the page is opened.
+func proveOpening(t *testing.T) {
+	s := serveProcess(t, "--models", "../../models/default", "../../docs/demo/demo.mp4")
+	for visit := range 5 {
+		p := s.browse(t, "")
+		var w watched
+		shown := func() (moving, found float64) {
+			for n, f := range w.Seen {
+				if n == 1 { // the second one: it moves
+					moving = f.At
+				}
+				if found == 0 && len(f.Heat) > 0 {
+					found = f.At
+				}
+			}
+			return moving, found
+		}
+		s.until("a heat map on the picture", func() bool {
+			more := p.take()
+			w.Seen = append(w.Seen, more.Seen...)
+			moving, found := shown()
+			return moving > 0 && found > 0
+		})
+		opened := p.value("performance.timeOrigin")
+		moving, found := shown()
+		t.Logf("visit %d: the picture moves after %.0f ms, a heat map is on it after %.0f ms", visit+1, moving-opened, found-opened)
+		if most := float64(opensWithin / time.Millisecond); moving-opened > most || found-opened > most {
+			t.Errorf("visit %d: more than %v", visit+1, opensWithin)
+		}
+		p.until("the button for sound", `document.querySelector(".sound")?.checkVisibility()`)
+		p.close()
+	}
+}
+
 // proveOverlay: with the delay that is found by itself, frames that have a heat map
 // are drawn with it, on their own barcode; and picture and sound are together as
 // they are seen and heard in the browser.
 func proveOverlay(t *testing.T) {
 	s := serve(t, "--models", fixturePack(t), "--localize", "both", "--caption-every", "200ms", "--sync-delay", "auto", barcodes(t))
-	p := s.browse(t, "")
+	p := s.browse(t, "", withEar)
 	p.unmute()
+	p.listen()
 	s.until("a delay", func() bool { return p.delay() > 0 })
 	time.Sleep(15 * time.Second) // it moves by a tenth of the time that passes
 	p.take()

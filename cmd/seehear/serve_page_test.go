@@ -54,25 +54,29 @@ const watchPage = `(() => {
 		}
 		seen.push({ word, at, ...e.detail });
 	});
-	watched.listen = () => {
-		const stream = document.querySelector("video").srcObject, a = new AudioContext({ latencyHint: "interactive" });
-		const from = a.createMediaStreamSource(new MediaStream(stream.getAudioTracks())), ear = a.createScriptProcessor(256, 1, 1);
-		let quiet = 0;
-		ear.onaudioprocess = (e) => {
-			const pcm = e.inputBuffer.getChannelData(0), heard = a.getOutputTimestamp();
-			for (let i = 0; i < pcm.length; i++, quiet++) {
+	const onsets = URL.createObjectURL(new Blob([` + "`" + `registerProcessor("onsets", class extends AudioWorkletProcessor {
+		quiet = 0;
+		process([[pcm]]) {
+			for (let i = 0; i < (pcm?.length ?? 0); i++, this.quiet++) {
 				if (Math.abs(pcm[i]) < 0.15) continue;
-				// The block is heard when the clock of the context is at playbackTime.
-				if (quiet > a.sampleRate / 4) {
-					const t = e.playbackTime + i / a.sampleRate;
-					clicks.push(performance.timeOrigin + heard.performanceTime + 1000 * (t - heard.contextTime));
-				}
-				quiet = 0;
+				if (this.quiet > sampleRate / 4) this.port.postMessage(currentTime + i / sampleRate);
+				this.quiet = 0;
 			}
+			return true;
+		}
+	})` + "`" + `], { type: "text/javascript" }));
+	watched.listen = async () => {
+		const stream = document.querySelector("video").srcObject, a = new AudioContext({ latencyHint: "interactive" });
+		await a.audioWorklet.addModule(onsets);
+		const ear = new AudioWorkletNode(a, "onsets");
+		ear.port.onmessage = (e) => {
+			// A sample is heard when the clock of what is put out has come to its time.
+			const { performanceTime, contextTime } = a.getOutputTimestamp();
+			clicks.push(performance.timeOrigin + performanceTime + 1000 * (e.data - contextTime));
 		};
-		from.connect(ear).connect(a.destination);
+		a.createMediaStreamSource(new MediaStream(stream.getAudioTracks())).connect(ear).connect(a.destination);
 		watched.audio = a;
-		return a.resume();
+		await a.resume();
 	};
 })()`
 
@@ -110,14 +114,15 @@ type watched struct {
 
 // openPage is the viewer in headless Chromium, on the source.
 type openPage struct {
-	t   *testing.T
-	s   *served
-	ctx context.Context
+	t     *testing.T
+	s     *served
+	ctx   context.Context
+	close func() // ends the browser
 }
 
-// browse opens the viewer at the address behind the server's, and waits for the
-// first picture.
-func (s *served) browse(t *testing.T, path string) *openPage {
+// browse opens the viewer at the address behind the server's, after some first steps,
+// and waits for the first picture.
+func (s *served) browse(t *testing.T, path string, first ...chromedp.Action[chromedp.Void]) *openPage {
 	t.Helper()
 	binary, err := exec.LookPath("chromium")
 	if err != nil {
@@ -129,13 +134,16 @@ func (s *served) browse(t *testing.T, path string) *openPage {
 		chromedp.Flag("disable-features", "WebRtcHideLocalIpsWithMdns"), chromedp.Flag("allow-loopback-in-peer-connection", true),
 	}...)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	p := &openPage{t, s, ctx}
+	ctx, end := chromedp.NewContext(ctx)
+	t.Cleanup(end)
+	p := &openPage{t, s, ctx, func() { end(); cancel() }}
 	p.do("watch the page", chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: watchPage})
 		return err
 	}))
+	if len(first) > 0 {
+		p.do("prepare the page", first...)
+	}
 	p.do("open the page", chromedp.Navigate(s.url+path))
 	p.until("the first picture", "document.querySelector('.view.moving') !== null")
 	return p
@@ -205,13 +213,25 @@ func (p *openPage) value(expression string) float64 {
 	return v
 }
 
-// unmute clicks on what the page shows for it, and listens.
+// withEar lets the test's own script for the sound into a page that lets in none but
+// its own.
+var withEar = chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+	_, err := cdp.Call(ctx, target, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: true})
+	return err
+})
+
+// unmute clicks on what the page shows for it.
 func (p *openPage) unmute() {
 	p.t.Helper()
 	p.until("the button for sound", `document.querySelector(".sound")?.checkVisibility()`)
 	p.do("the click on it", chromedp.Click(chromedp.CSS(".sound")))
 	p.until("sound", `!document.querySelector("video").muted && !document.querySelector("video").paused`)
-	if _, err := chromedp.Run(p.ctx, chromedp.Evaluate[any]("watched.listen()")); err != nil {
+}
+
+// listen begins to note the clicks of a page that was opened withEar.
+func (p *openPage) listen() {
+	p.t.Helper()
+	if _, err := chromedp.Run(p.ctx, chromedp.Evaluate[any]("watched.listen()", chromedp.EvalAwaitPromise)); err != nil {
 		p.fatal("listen", err)
 	}
 }

@@ -25,6 +25,7 @@ import (
 // TestLiveProof holds `seehear serve` to its promises, as long as that takes: about
 // an hour. PROOF_KILLS, PROOF_VIEWERS and PROOF_MINUTES make it shorter.
 func TestLiveProof(t *testing.T) {
+	t.Run("opening", proveOpening)
 	t.Run("latency", proveLatency)
 	t.Run("browser latency", proveBrowserLatency)
 	t.Run("overlay", proveOverlay)
