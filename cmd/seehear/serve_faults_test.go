@@ -191,7 +191,7 @@ func proveFaults(t *testing.T) {
 	state("door", "waiting")
 	found := time.Since(frozen)
 	t.Logf("a peer that is half open was found after %.2f s: %s", found.Seconds(), s.sources()["door"].Cause)
-	if found > 11*time.Second {
+	if found > 10*time.Second {
 		t.Errorf("a peer that is half open was found after %v", found)
 	}
 	p.says(".state", "no packet")

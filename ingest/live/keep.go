@@ -16,9 +16,9 @@ import (
 // Options are the settings of [Keep]; zero fields take the defaults.
 type Options struct {
 	// Silence is how long an input may yield no packet before it counts as
-	// failed: 10 s.
+	// failed: 9.5 s, so that ten seconds after a peer is gone everybody knows.
 	Silence time.Duration
-	// Connect bounds each opening: twice Silence.
+	// Connect bounds each opening: 20 s.
 	Connect time.Duration
 	Backoff Backoff
 	// OnState is told of every change of the state, on the goroutine that calls
@@ -81,10 +81,10 @@ type Kept struct {
 // or the source itself has ended, never io.EOF.
 func Keep(ctx context.Context, open Opener, opt Options) (*Kept, error) {
 	if opt.Silence <= 0 {
-		opt.Silence = 10 * time.Second
+		opt.Silence = 9500 * time.Millisecond
 	}
 	if opt.Connect <= 0 {
-		opt.Connect = 2 * opt.Silence
+		opt.Connect = 20 * time.Second
 	}
 	opt.Backoff = opt.Backoff.withDefaults()
 	k := &Kept{open: open, opt: opt, dry: time.Now()}

@@ -103,15 +103,15 @@ func TestKeepFindsSilence(t *testing.T) {
 		begin := time.Now()
 		k, err := Keep(t.Context(), script(
 			live(&tape{streams: []ingest.Stream{video(0)}, packets: frames(0, 25, 0, 40*ms)}),
-			live(&tape{streams: []ingest.Stream{video(0)}, packets: frames(0, 2, 0, 9900*ms)}),
+			live(&tape{streams: []ingest.Stream{video(0)}, packets: frames(0, 2, 0, 9400*ms)}),
 		), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer k.Close()
 		got := read(t, k, 27)
-		// 0.96 s, then ten seconds of silence, then the wait.
-		if d := got[25].Arrived.Sub(begin); d < 10960*ms+125*ms || d > 10960*ms+250*ms {
+		// 0.96 s, then 9.5 s of silence, then the wait.
+		if d := got[25].Arrived.Sub(begin); d < 10460*ms+125*ms || d > 10460*ms+250*ms {
 			t.Errorf("the second connection came after %v", d)
 		}
 		if got[26].Seg != 1 || got[26].PTS != got[26].Arrived.Sub(begin) {

@@ -120,8 +120,11 @@ func script(steps ...any) Opener {
 
 func read(t *testing.T, src ingest.Source, n int) (out []ingest.Packet) {
 	t.Helper()
+	// Of the fake clock's time: a source that is lost for ever is tried for ever.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
 	for range n {
-		p, err := src.Read(t.Context())
+		p, err := src.Read(ctx)
 		if err != nil {
 			t.Fatalf("packet %d: %v", len(out), err)
 		}
