@@ -377,8 +377,10 @@ func (st *station) tell() {
 	if damage != nil {
 		s.Drops["lost"] = uint64(damage().Lost)
 	}
-	s.Sync = &hub.Sync{Error: m.SkewP95}
-	if synced != nil {
+	if !m.Seen.IsZero() && !m.Heard.IsZero() { // there is something to be aligned
+		s.Sync = &hub.Sync{Error: m.SkewP95}
+	}
+	if s.Sync != nil && synced != nil {
 		if y := synced(); y.Reports > 0 {
 			s.Sync.Reported, s.Sync.Offset, s.Sync.DriftPPM = true, y.Offset, y.DriftPPM
 		}

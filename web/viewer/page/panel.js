@@ -129,7 +129,8 @@ export class Panel {
     const models = store.hello?.models ?? [];
     const hears = models.some((m) => /sound/.test(m.family)) || l.sound.length > 0;
     this.#loud.style.setProperty("--p", loudness(sound?.sound?.rms ?? 0).toFixed(3));
-    this.#sounds.show(sound ? heard(sound) : [], !store.hello ? "…" : !hears ? "No model that hears is loaded." : sound?.sound?.silent ? "silence" : "listening…");
+    // Before a source runs, nobody knows what will look at it.
+    this.#sounds.show(sound ? heard(sound) : [], store.status?.state !== "running" ? "–" : !hears ? "No model that hears is loaded." : sound?.sound?.silent ? "silence" : "listening…");
     this.#scenePart.hidden = !l.sound.some((r) => r.sound?.scenes.length);
     this.#scenes.show(sound?.sound?.scenes ?? [], sound?.sound?.silent ? "silence" : "–");
     this.#showSpeech(l.speech, t);

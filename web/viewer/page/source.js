@@ -157,7 +157,8 @@ export class SourcePage {
       d.facts = now;
       this.#meter.measure(this.#view.live.pc).catch(() => {});
       this.#facts.show(store, this.#view.stage, this.#view.live, this.#meter.last);
-      this.#panel.sync(store.status, this.#meter.last.skew);
+      // Sound that is not played is not kept in step by the browser.
+      this.#panel.sync(store.status, this.#view.stage.video.muted ? NaN : this.#meter.last.skew);
     }
     const r = this.#replay;
     if (r && r.stage.t > r.results - 10) this.#results(r);
