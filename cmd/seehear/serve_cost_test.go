@@ -4,9 +4,7 @@ package main
 
 import (
 	"bytes"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,30 +18,11 @@ const costShare = 0.6
 // process of its own, so that camera and viewer don't count.
 func proveCost(t *testing.T) {
 	const settle, length = 10 * time.Second, time.Minute
-	s := &served{t: t}
-	say := make(chan string, 1)
-	cmd := exec.Command(binary(t), "serve", "--listen", "127.0.0.1:0", "--models", "../../models/default", "--source", "cam="+camera720(t).URL())
-	cmd.Stdout, cmd.Stderr = lockedWriter{s, &s.out, say}, lockedWriter{s, &s.err, nil}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("serve: %v\n%s", err, s.log())
-		}
-	})
-	select {
-	case s.url = <-say:
-	case <-time.After(patience):
-		t.Fatalf("serve does not begin: %s", s.log())
-	}
+	s := serveProcess(t, "--models", "../../models/default", "--source", "cam="+camera720(t).URL())
 	w := s.watch(t, "cam", false)
 	s.until("pictures and results", func() bool { n, frames := w.count("heatmap"); return n > 0 && frames > 0 })
 	time.Sleep(settle)
-	proc, err := procfs.NewProc(cmd.Process.Pid)
+	proc, err := procfs.NewProc(s.pid)
 	if err != nil {
 		t.Fatal(err)
 	}

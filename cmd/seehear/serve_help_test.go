@@ -28,11 +28,12 @@ import (
 // patience is how long a test waits for what must come, on a busy machine.
 const patience = 60 * time.Second
 
-// served is a `seehear serve` in this process.
+// served is a `seehear serve`, in this process if pid is 0.
 type served struct {
 	t    *testing.T
 	url  string // ends with a slash
 	stop func() // and checks how it ends
+	pid  int
 
 	mu  sync.Mutex
 	out bytes.Buffer

@@ -22,8 +22,8 @@ import (
 	"github.com/seehear/seehear/sinks/encode"
 )
 
-// TestLiveProof holds `seehear serve` to its promises, as long as that takes: about
-// an hour. PROOF_KILLS, PROOF_VIEWERS and PROOF_MINUTES make it shorter.
+// TestLiveProof holds `seehear serve` to its promises, as long as that takes: an
+// hour and a quarter. PROOF_KILLS, PROOF_VIEWERS and PROOF_MINUTES make it shorter.
 func TestLiveProof(t *testing.T) {
 	t.Run("opening", proveOpening)
 	t.Run("latency", proveLatency)
@@ -36,6 +36,7 @@ func TestLiveProof(t *testing.T) {
 	t.Run("eight sources", proveEight)
 	t.Run("cost", proveCost)
 	t.Run("soak", proveSoak)
+	t.Run("memory of eight sources", proveEightMemory)
 }
 
 func proofNumber(t *testing.T, name string, n int) int {
@@ -272,12 +273,17 @@ func (w *peer) sent(r result) time.Time {
 	return at
 }
 
-// Eight sources without models lose nothing; with models each has its share.
-func proveEight(t *testing.T) {
-	name := synth(t, "camera360.mp4", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=20",
+// camera360 is a 360p film with a keyframe each second.
+func camera360(t *testing.T) string {
+	t.Helper()
+	return synth(t, "camera360.mp4", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=20",
 		"-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=48000:duration=20",
 		"-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p", "-c:a", "aac")
-	media := rtsptest.Load(t, name)
+}
+
+// Eight sources without models lose nothing; with models each has its share.
+func proveEight(t *testing.T) {
+	media := rtsptest.Load(t, camera360(t))
 	for _, models := range []string{"none", fixturePack(t)} {
 		args := []string{"--models", models, "--slots", "1"}
 		for i := range 8 {

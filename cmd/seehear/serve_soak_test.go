@@ -4,11 +4,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seehear/seehear/ingest/rtsp/rtsptest"
 )
 
 // serveProcess is serve in a process of its own, whose memory is nobody else's.
@@ -21,6 +24,7 @@ func serveProcess(t *testing.T, args ...string) *served {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	s.pid = cmd.Process.Pid
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	s.stop = func() {
@@ -74,12 +78,7 @@ func proveSoak(t *testing.T) {
 		time.Sleep(tick)
 		at := time.Since(began).Minutes()
 		m := s.metrics()
-		open := 0.0
-		for name, v := range m {
-			if strings.HasPrefix(name, "seehear_c_handles") {
-				open += v
-			}
-		}
+		open := openHandles(m)
 		goroutines.add(at, m["go_goroutines"])
 		handles.add(at, open)
 		if at > 11 {
@@ -131,4 +130,41 @@ func proveSoak(t *testing.T) {
 	if s.sources()["cam"].Reconnects != 0 {
 		t.Error("the source was lost")
 	}
+}
+
+// Eight sources with models, more than two processors have time for: memory is flat
+// once ten minutes of results are kept.
+func proveEightMemory(t *testing.T) {
+	const fill, length = 11 * time.Minute, 8 * time.Minute
+	media := rtsptest.Load(t, camera360(t))
+	args := []string{"--models", fixturePack(t), "--slots", "1", "--localize", "both", "--localize-fps", "25", "--caption-every", "frame"}
+	for i := range 8 {
+		args = append(args, "--source", fmt.Sprintf("cam%d=%s", i, rtsptest.Start(t, media, rtsptest.Options{}).URL()))
+	}
+	s := serveProcess(t, args...)
+	time.Sleep(fill)
+	var heap, rss, goroutines, handles series
+	for began := time.Now(); time.Since(began) < length; time.Sleep(5 * time.Second) {
+		at, m := time.Since(began).Minutes(), s.metrics()
+		heap.add(at, m["go_memstats_heap_alloc_bytes"]/1e6)
+		rss.add(at, m["process_resident_memory_bytes"]/1e6)
+		goroutines.add(at, m["go_goroutines"])
+		handles.add(at, openHandles(m))
+	}
+	t.Logf("per minute over %v: resident %+.3f MB of %.1f, heap %+.3f MB of %.1f, goroutines %+.2f, handles %+.2f", length,
+		rss.perMinute(), percentile(rss.values, .5), heap.perMinute(), percentile(heap.values, .5), goroutines.perMinute(), handles.perMinute())
+	// Of some hundred megabytes half a percent.
+	if rss.perMinute() > 1 || heap.perMinute() > 1 || goroutines.perMinute() > .1 || handles.perMinute() > .1 {
+		t.Error("it grows")
+	}
+}
+
+// openHandles counts what is open of C, by the metrics.
+func openHandles(m map[string]float64) (n float64) {
+	for name, v := range m {
+		if strings.HasPrefix(name, "seehear_c_handles") {
+			n += v
+		}
+	}
+	return n
 }
