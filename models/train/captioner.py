@@ -10,7 +10,6 @@ with the smoothed weights. OUT/threads may hold the number of CPU threads.
 
 import argparse
 import copy
-import json
 import pathlib
 import time
 
@@ -18,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from vision import attend, beam, flickr, release, scores, tuned, words
+from vision.run import Run
 
 SEED = 2
 BATCH, RATE, LEAST, MOST, SMOOTHING = 96, 1.5e-3, 5, 20, 0.1
@@ -101,19 +101,14 @@ def main():
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=RATE, weight_decay=1e-4)
     steps = args.epochs * -(-len(captions) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps + args.epochs, pct_start=0.1)
-    first, step, checkpoint = 0, 0, args.out / "checkpoint.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(saved["model"]), average.load_state_dict(saved["average"])
-        optimizer.load_state_dict(saved["optimizer"]), schedule.load_state_dict(saved["schedule"])
-        first, step = saved["epoch"], saved["step"]
-    threads = args.out / "threads"
-    for epoch in range(first, args.epochs):
+    run = Run(args.out, device, model=model, average=average, optimizer=optimizer, schedule=schedule)
+    step = run.done.get("step", 0)
+    for epoch in range(run.done.get("epoch", 0), args.epochs):
         began, total = time.time(), []
         g = torch.Generator().manual_seed(SEED * 1009 + epoch)
         for rows in batches(lengths, g):
-            if threads.exists() and step % 20 == 0:
-                torch.set_num_threads(int(threads.read_text()))
+            if step % 20 == 0:
+                run.take_threads()
             torch.manual_seed(SEED * 1_000_003 + step)  # of the dropout
             mirrored = torch.randint(2, (len(rows),), generator=g)
             n = lengths[rows]
@@ -132,13 +127,9 @@ def main():
             total.append(nll.item())
         said = describe(average, dev_maps, vocabulary, 1)
         references = [c for _, c in dev]
-        line = {"epoch": epoch + 1, "nll": sum(total) / len(total), "bleu4": scores.bleu4(said, references),
+        line = {"nll": sum(total) / len(total), "bleu4": scores.bleu4(said, references),
                 "cider": scores.cider_d(said, references), "seconds": time.time() - began, "cpu": time.process_time()}
-        with open(args.out / "log.jsonl", "a") as f:
-            print(json.dumps(line), file=f)
-        torch.save({"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(), "epoch": epoch + 1, "step": step}, checkpoint.with_suffix(".part"))
-        checkpoint.with_suffix(".part").replace(checkpoint)
+        run.keep(line, epoch=epoch + 1, step=step)
     torch.save(average.state_dict(), args.out / "captioner.pt")
 
 

@@ -10,7 +10,6 @@ on, OUT/log.jsonl is the curve.
 """
 
 import argparse
-import json
 import pathlib
 import tarfile
 import time
@@ -23,6 +22,7 @@ from teachers import resize
 from vision import augment, flickr, words
 from vision.attend import SIDE as DEPLOYED
 from vision.muon import Muon
+from vision.run import Run
 from vision.trunk import Teachers, normalize
 from vision.tuned import Tuned
 
@@ -70,19 +70,13 @@ def main():
     per = len(want) // BATCH
     steps = args.epochs * per
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / WARM, (steps - step) / steps))
-    first, checkpoint = 0, args.out / "checkpoint.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(saved["model"]), optimizer.load_state_dict(saved["optimizer"]), schedule.load_state_dict(saved["schedule"])
-        first = saved["epoch"]
-    threads = args.out / "threads"
-    for epoch in range(first, args.epochs):
+    run = Run(args.out, device, model=model, optimizer=optimizer, schedule=schedule)
+    for epoch in range(run.done.get("epoch", 0), args.epochs):
         began, total = time.time(), 0.0
         g = torch.Generator().manual_seed(SEED * 1009 + epoch)
         for rows in torch.randperm(len(want), generator=g)[:per * BATCH].split(BATCH):
             rows = rows.to(device)
-            if threads.exists():
-                torch.set_num_threads(int(threads.read_text()))
+            run.take_threads()
             x = augment.crop(normalize(pictures[rows]), SIDE, g, area=(0.4, 1.0))
             loss = F.binary_cross_entropy_with_logits(model.train()(x), want[rows], reduction="none").sum(1).mean()
             optimizer.zero_grad(set_to_none=True)
@@ -90,17 +84,13 @@ def main():
             optimizer.step()
             schedule.step()
             total += loss.item()
-        line = {"epoch": epoch + 1, "loss": total / per, "seconds": time.time() - began, "cpu": time.process_time()}
+        line = {"loss": total / per, "seconds": time.time() - began, "cpu": time.process_time()}
         with torch.no_grad():
             model.eval()
             x, y = pictures[len(want):][::3], dev[::3]
             given = torch.cat([model(resize(normalize(part), DEPLOYED)) for part in x.split(100)])
             line["dev"] = F.binary_cross_entropy_with_logits(given, y, reduction="none").sum(1).mean().item()
-        with open(args.out / "log.jsonl", "a") as f:
-            print(json.dumps(line), file=f)
-        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
-                    "epoch": epoch + 1}, checkpoint.with_suffix(".part"))
-        checkpoint.with_suffix(".part").replace(checkpoint)
+        run.keep(line, epoch=epoch + 1)
     torch.save(model.cpu().state_dict(), args.out / "trunk.pt")
 
 

@@ -10,13 +10,13 @@ vocabulary.txt, which numbers the tokens.
 """
 
 import argparse
-import json
 import pathlib
 import time
 
 import torch
 
 from vision import attend, flickr, release, towers, tuned, words
+from vision.run import Run
 
 SEED, BATCH, RATE, LEAST = 3, 256, 1e-3, 3
 
@@ -62,12 +62,8 @@ def main():
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=RATE, weight_decay=0.01)
     per = 5 * (train // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=args.epochs * per + 1, pct_start=0.1)
-    first, checkpoint = 0, args.out / "checkpoint.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(saved["model"]), optimizer.load_state_dict(saved["optimizer"]), schedule.load_state_dict(saved["schedule"])
-        first = saved["epoch"]
-    for epoch in range(first, args.epochs):
+    run = Run(args.out, device, model=model, optimizer=optimizer, schedule=schedule)
+    for epoch in range(run.done.get("epoch", 0), args.epochs):
         began, total = time.time(), 0.0
         g = torch.Generator().manual_seed(SEED * 1009 + epoch)
         torch.manual_seed(SEED * 1_000_003 + epoch)  # of the dropout
@@ -82,13 +78,9 @@ def main():
                 optimizer.step()
                 schedule.step()
                 total += loss.item()
-        line = {"epoch": epoch + 1, "loss": total / per, "seconds": time.time() - began,
+        line = {"loss": total / per, "seconds": time.time() - began,
                 "dev": recall(model, pooled[train:train + dev, 0], [c for _, c in splits["dev"]], vocabulary)}
-        with open(args.out / "log.jsonl", "a") as f:
-            print(json.dumps(line), file=f)
-        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
-                    "epoch": epoch + 1}, checkpoint.with_suffix(".part"))
-        checkpoint.with_suffix(".part").replace(checkpoint)
+        run.keep(line, epoch=epoch + 1)
     torch.save(model.cpu().state_dict(), args.out / "embedding.pt")
 
 

@@ -13,7 +13,6 @@ At the end OUT/teachers.pt holds the averaged weights. OUT/log.jsonl is the curv
 
 import argparse
 import copy
-import json
 import pathlib
 import time
 
@@ -22,6 +21,7 @@ import torch.nn.functional as F
 
 from vision import augment, shards
 from vision.muon import Muon
+from vision.run import Run
 from vision.trunk import Teachers, normalize
 
 SEED = 1
@@ -104,20 +104,13 @@ def main():
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(SEED)
     model = Teachers().to(device)
-    average, optimizer, first = copy.deepcopy(model), Muon(model, RATE, MOMENTUM, DECAY, HEADS, HEADS_DECAY), 0
-    checkpoint = args.out / "checkpoint.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(saved["model"])
-        average.load_state_dict(saved["average"])
-        optimizer.load_state_dict(saved["optimizer"])
-        first = saved["step"]
+    average, optimizer = copy.deepcopy(model), Muon(model, RATE, MOMENTUM, DECAY, HEADS, HEADS_DECAY)
+    run = Run(args.out, device, model=model, average=average, optimizer=optimizer)
     sets = [Set(args.cache, "tiny", 1, device), Set(args.cache, "places", 2, device)]
-    threads = args.out / "threads"
     seen, right, total, began = 0, [0, 0], 0.0, time.time()
-    for step in range(first, args.steps):
-        if step % 20 == 0 and device == "cpu" and threads.exists():
-            torch.set_num_threads(int(threads.read_text()))
+    for step in range(run.done.get("step", 0), args.steps):
+        if step % 20 == 0:
+            run.take_threads()
         side = LARGE if step >= args.steps - args.large else SMALL
         for group in optimizer.param_groups:
             group["lr"] = rate(step, args.steps, args.decay)
@@ -135,15 +128,11 @@ def main():
         right[1] += (scenes.argmax(1) == y2).sum().item()
         done = step + 1
         if done % EVERY == 0 or done == args.steps:
-            torch.save({"model": model.state_dict(), "average": average.state_dict(),
-                        "optimizer": optimizer.state_dict(), "step": done}, checkpoint.with_suffix(".part"))
-            checkpoint.with_suffix(".part").replace(checkpoint)
-            line = {"step": done, "loss": total / (seen / HALF), "train": [r / seen for r in right],
+            line = {"loss": total / (seen / HALF), "train": [r / seen for r in right],
                     "seconds": time.time() - began, "cpu": time.process_time()}
             if done % (4 * EVERY) == 0 or done == args.steps:
                 line["val"] = [accuracy(average, args.cache, name, 64 if side == SMALL else 80, 2000) for name in ("tiny", "places")]
-            with open(args.out / "log.jsonl", "a") as f:
-                print(json.dumps(line), file=f)
+            run.keep(line, step=done)
             seen, right, total, began = 0, [0, 0], 0.0, time.time()
     torch.save(average.state_dict(), args.out / "teachers.pt")
 

@@ -46,7 +46,7 @@ class Resume(unittest.TestCase):
 
             whole = run("whole")
             self.assertIsNone(run("stopped", stop=3))
-            self.assertEqual(torch.load(cache / "stopped/checkpoint.pt", weights_only=True)["step"], 2)
+            self.assertEqual(torch.load(cache / "stopped/checkpoint.pt", weights_only=True)["done"], {"step": 2})
             again = run("stopped")
             for name, value in whole.items():
                 torch.testing.assert_close(again[name], value, rtol=0, atol=1e-5, msg=name)
