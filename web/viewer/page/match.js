@@ -116,3 +116,21 @@ export class Matcher {
     return { value: found.value, exact, age: Math.max(0, age) };
   }
 }
+
+/**
+ * Which of some frames is the one wanted, or else the first after it: one before it
+ * may be of another scene, since captions come where that changes. -1 if none is
+ * within so many ticks.
+ * @param {number[]} rtps
+ * @param {number} want
+ * @param {number} most
+ * @param {number} [tolerance] ticks by which the same frame may differ
+ */
+export function following(rtps, want, most, tolerance = 2) {
+  let best = -1;
+  rtps.forEach((rtp, i) => {
+    const d = diff(rtp, want);
+    if (d >= -tolerance && d < most && (best < 0 || diff(rtp, rtps[best]) < 0)) best = i;
+  });
+  return best;
+}

@@ -3,7 +3,7 @@
 
 import { RATE, diff, rtpOf, timeOf } from "./clock.js";
 import { drawHeat } from "./heat.js";
-import { Matcher } from "./match.js";
+import { Matcher, following } from "./match.js";
 import { el } from "./ui.js";
 
 /** @typedef {import("./protocol.js").Result} Result */
@@ -287,17 +287,16 @@ export class Stage {
   }
 
   /**
-   * A small picture of the frame of t, or of one within a third of a second of
-   * it; null if none was kept.
+   * A small picture of the frame of t, or of the first one that is there within a
+   * third of a second after it; null if there is none.
    * @param {number} t
    */
   still(t) {
     if (this.rtp === null || !this.video.videoWidth) return null;
-    const want = rtpOf(this.#base, t), off = (/** @type {number} */ rtp) => Math.abs(diff(rtp, want));
-    if (off(this.rtp) < 0.06 * RATE) return this.#small();
-    const near = this.#stills.reduce((a, b) => (a && off(a.rtp) <= off(b.rtp) ? a : b), /** @type {{rtp: number, picture: HTMLCanvasElement} | null} */ (null));
-    if (!near || off(near.rtp) >= 0.34 * RATE) return null;
-    const p = near.picture;
+    const i = following([...this.#stills.map((s) => s.rtp), this.rtp], rtpOf(this.#base, t), 0.34 * RATE);
+    if (i < 0) return null;
+    if (i === this.#stills.length) return this.#small();
+    const p = this.#stills[i].picture;
     return small((g, w, h) => g.drawImage(p, 0, 0, w, h), p.width / p.height);
   }
 }

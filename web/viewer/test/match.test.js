@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { diff } from "../page/clock.js";
-import { Matcher } from "../page/match.js";
+import { Matcher, following } from "../page/match.js";
 
 const FRAME = 3600; // of 25 frames a second
 
@@ -109,4 +109,16 @@ test("what is to come is bounded", () => {
   for (let n = 0; n < 1000; n++) m.add(n * FRAME, n);
   assert.equal(m.skipped, 990);
   assert.equal(m.frame(995 * FRAME)?.value, 995);
+});
+
+test("the still of a caption is of its own frame or of one after it, never before", () => {
+  for (const start of [0, 0xffffffff - 4 * FRAME]) {
+    const at = (/** @type {number} */ n) => (start + n * FRAME) >>> 0;
+    assert.equal(following([at(0), at(6), at(12)], at(6), 9 * FRAME), 1, "its own");
+    assert.equal(following([at(0), at(6) - 1, at(12)], at(6), 9 * FRAME), 1, "its own, rounded");
+    assert.equal(following([at(5), at(12), at(8)], at(6), 9 * FRAME), 2, "the first after a cut");
+    assert.equal(following([at(0), at(5)], at(6), 9 * FRAME), -1, "only frames before it");
+    assert.equal(following([at(15)], at(6), 9 * FRAME), -1, "too long after it");
+    assert.equal(following([], at(6), 9 * FRAME), -1, "none");
+  }
 });
