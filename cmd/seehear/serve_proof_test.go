@@ -54,7 +54,7 @@ func percentile(list []float64, p float64) float64 {
 	if len(list) == 0 {
 		return math.NaN()
 	}
-	slices.Sort(list)
+	list = slices.Sorted(slices.Values(list))
 	return list[min(len(list)-1, int(math.Ceil(p*float64(len(list))))-1)]
 }
 
