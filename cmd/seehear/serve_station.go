@@ -379,10 +379,9 @@ func (st *station) tell() {
 	}
 	if !m.Seen.IsZero() && !m.Heard.IsZero() { // there is something to be aligned
 		s.Sync = &hub.Sync{Error: m.SkewP95}
-	}
-	if s.Sync != nil && synced != nil {
-		if y := synced(); y.Reports > 0 {
-			s.Sync.Reported, s.Sync.Offset, s.Sync.DriftPPM = true, y.Offset, y.DriftPPM
+		if synced != nil {
+			y := synced()
+			s.Sync.Reported, s.Sync.Offset, s.Sync.DriftPPM = y.Reports > 0, y.Offset, y.DriftPPM
 		}
 	}
 	st.out.Status(s)

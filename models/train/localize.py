@@ -19,9 +19,10 @@ from torch import nn
 
 from audio import bank, clips, fit
 from audio.net import Body
+from kept import kept
 from sounding import mosaics, pairs
 from sounding.crops import Crops
-from sounding.heldout import HeldOut, kept
+from sounding.heldout import HeldOut
 from sounding.loss import Contrast
 from sounding.net import CellHead, SoundHead, fused, rounded
 from soundnet import ESC, URBAN

@@ -16,21 +16,10 @@ import torch
 from PIL import Image
 
 from face import decoder, judge, portraits, voice, voices
+from kept import kept
 
 DRAWN = 6  # of ten portraits teach the decoder, the others the judge
 STEPS = {"decoder": 1000, "judge": 1500, "voice": 600}
-
-
-def kept(path, make):
-    """What make returns, from path if it was made before."""
-    if path.exists():
-        return torch.load(path, weights_only=False)
-    made = make()
-    torch.save(made, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
-    return made
-
-
 SAME = 0.5  # cosine of features at or above which two pieces are one voice
 
 

@@ -1,25 +1,16 @@
 """The held-out mosaics of mosaics.py and what a network makes of them, reckoned as the
 program does."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from audio import bank, clips
+from kept import kept
 from sounding import front, mosaics, pairs
 
 COUNT = 2000
-
-
-def kept(path, make):
-    """What make() returns, made once."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(make(), str(path) + ".part")
-        os.replace(str(path) + ".part", path)
-    return torch.load(path, weights_only=False)
 
 
 class HeldOut:
